@@ -1,0 +1,1 @@
+"""How we teach: conversations, practice, and the people who take part."""

@@ -1,0 +1,120 @@
+"""What the activities need from outside, as small protocols, and the one object that carries them.
+
+Activities depend on these shapes only; `app.py` is the only place that names concrete classes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bot.people import Person
+from bot.sessions import Session
+from bot.turns import Aside, Incoming, Language, Record, Reply
+from knowledge.cards import Card
+from knowledge.passages import Found, Passage, Reading
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+
+Clock = Callable[[], datetime]
+
+
+class Retriever(Protocol):
+    """Finds what the playbook says. All calls are synchronous and take milliseconds; run long ones in a thread."""
+
+    @property
+    def version(self) -> int: ...
+
+    def cards(self) -> Mapping[str, Card]: ...
+
+    def search(self, text: str, *, limit: int = 10, language: Language | None = None) -> Found:
+        """Passages, best first. `Found.found` is False when nothing fits; hits are filled all the same."""
+
+    def read(self, text: str, *, context: Sequence[str] = ()) -> Reading:
+        """What a message is about: belief over topics and causes, scope, improper asks. `context`: earlier rep lines."""
+
+    def passage(self, passage_id: str, *, version: int | None = None) -> Passage | None: ...
+
+    def passages_of(self, card_id: str, language: Language) -> Sequence[Passage]: ...
+
+    def similarity(self, left: Sequence[str], right: Sequence[str]) -> Any:
+        """Cosine similarities of two lists of texts: float32 array of shape (len(left), len(right))."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What a language model sent back. `data` is the parsed object when a schema was asked for."""
+
+    text: str
+    data: dict[str, Any] | None = None
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+
+
+class ChatModel(Protocol):
+    """A language model. Failures are `ModelFailed` (bot/chat_models.py): `drafting.py` turns them into None."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def answer(
+        self, prompt: str, *, system: str = "", schema: Mapping[str, Any] | None = None, max_tokens: int = 600
+    ) -> ModelAnswer: ...
+
+    def stream(self, prompt: str, *, system: str = "", max_tokens: int = 600) -> AsyncIterator[str]: ...
+
+
+class Store(Protocol):
+    """State that survives: sessions, people, the inbox and outbox, and what turns leave behind."""
+
+    async def session(self, chat: str, person: str) -> Session: ...
+
+    async def keep(
+        self,
+        incoming: Incoming,
+        session: Session,
+        reply: Reply,
+        records: Sequence[Record] = (),
+        asides: Sequence[Aside] = (),
+    ) -> bool:
+        """ONE transaction: session (version + 1), records, outbox, inbox row done.
+
+        False if this turn was kept before (a repeated update) or the session has moved on meanwhile.
+        """
+
+    async def person(self, person_id: str) -> Person | None: ...
+
+    async def rows(self, query: str, **values: Any) -> list[Mapping[str, Any]]:
+        """Read-only SQL with named parameters, for reports and screens."""
+
+
+@dataclass(frozen=True)
+class App:
+    """Everything a turn may use."""
+
+    settings: Settings
+    retriever: Retriever
+    store: Store
+    clock: Clock
+    chance: random.Random
+    model: ChatModel | None = None
+    data_dir: Path = Path()
+    shelf: Any = None  # knowledge.shelf.Shelf, for the desk
+    extras: dict[str, Any] = field(default_factory=dict)  # scenarios, questions …: loaded once, keyed by room
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a turn leads to: nothing has happened yet when it is returned."""
+
+    session: Session
+    reply: Reply
+    records: tuple[Record, ...] = ()
+    asides: tuple[Aside, ...] = ()

@@ -1,0 +1,192 @@
+"""State that survives: one database, one transaction per turn.
+
+`SqlStore.keep` writes a whole turn (inbox row done, session, records, outbox) or nothing. What a record means for
+the database is a function in `WRITERS`, by the record's kind; each room's functions stand in a module of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bot.people import Person, Role
+from bot.sessions import Session, session_from_json, session_to_json
+from bot.store import tables as t
+from bot.turns import Aside, Incoming, Record, Reply, reply_to_json
+
+Writer = Callable[[AsyncConnection, Incoming, Mapping[str, Any]], Awaitable[None]]
+
+
+async def _write_gap(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
+    await connection.execute(
+        t.gaps.insert().values(
+            person=incoming.person, chat=incoming.chat, at=incoming.at, text=data["text"], language=data["language"],
+            reason=data["reason"], topics=data.get("topics", []),
+        )
+    )  # fmt: skip
+
+
+async def _write_feedback(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
+    """One vote per person and turn: voting again changes it."""
+    mine = sa.and_(t.feedback.c.person == incoming.person, t.feedback.c.incoming == data["incoming"])
+    await connection.execute(t.feedback.delete().where(mine))
+    await connection.execute(
+        t.feedback.insert().values(
+            person=incoming.person, incoming=data["incoming"], at=incoming.at, vote=data["vote"],
+            reason=data.get("reason", ""),
+        )
+    )  # fmt: skip
+
+
+async def _write_audit(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
+    await connection.execute(
+        t.audit.insert().values(
+            at=incoming.at, person=incoming.person, what=data["what"], details=data.get("details", {})
+        )
+    )
+
+
+async def _write_person(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
+    """Change fields of the speaking person (language, zone, options)."""
+    await connection.execute(t.persons.update().where(t.persons.c.id == incoming.person).values(**data))
+
+
+# kind of record → what it does to the database, inside the turn's transaction
+WRITERS: dict[str, Writer] = {
+    "gap": _write_gap,
+    "feedback": _write_feedback,
+    "audit": _write_audit,
+    "person": _write_person,
+}
+
+
+class SqlStore:
+    """The store on SQLite or PostgreSQL."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.reader = engine.execution_options(readonly=True)
+
+    async def session(self, chat: str, person: str) -> Session:
+        query = sa.select(t.sessions.c.data, t.sessions.c.version).where(
+            t.sessions.c.chat == chat, t.sessions.c.person == person
+        )
+        async with self.reader.connect() as connection:
+            row = (await connection.execute(query)).first()
+        if row is None:
+            return Session(chat=chat, person=person)
+        return replace(session_from_json(row.data), version=row.version)
+
+    async def keep(
+        self,
+        incoming: Incoming,
+        session: Session,
+        reply: Reply,
+        records: Sequence[Record] = (),
+        asides: Sequence[Aside] = (),
+        *,
+        shown: str = "",
+        playbook: int = 0,
+    ) -> bool:
+        async with self.engine.begin() as connection:
+            if await self._kept_before(connection, incoming) or not await self._write_session(
+                connection, incoming, session
+            ):
+                return False
+            await connection.execute(
+                t.turns.insert().values(
+                    incoming=incoming.id, chat=incoming.chat, person=incoming.person, at=incoming.at,
+                    said=_what_was_said(incoming), reply=shown, activity=session.activity.kind, action=reply.action,
+                    topics=[list(pair) for pair in reply.topics], language=reply.language, playbook=playbook,
+                )
+            )  # fmt: skip
+            for record in records:
+                await WRITERS[record.kind](connection, incoming, record.data)
+            await self._post(connection, incoming, reply, asides)
+            await connection.execute(
+                t.inbox.update().where(t.inbox.c.id == incoming.id).values(state="done", error=None)
+            )
+        return True
+
+    async def _kept_before(self, connection: AsyncConnection, incoming: Incoming) -> bool:
+        return bool(
+            (await connection.execute(sa.select(t.turns.c.id).where(t.turns.c.incoming == incoming.id))).first()
+        )
+
+    async def _write_session(self, connection: AsyncConnection, incoming: Incoming, session: Session) -> bool:
+        """False if somebody else wrote this session since it was loaded."""
+        here = sa.and_(t.sessions.c.chat == session.chat, t.sessions.c.person == session.person)
+        values = {"data": session_to_json(session), "version": session.version + 1, "at": incoming.at}
+        if session.version:
+            done = await connection.execute(
+                t.sessions.update().where(here, t.sessions.c.version == session.version).values(**values)
+            )
+            return done.rowcount == 1
+        if (await connection.execute(sa.select(t.sessions.c.version).where(here))).first():
+            return False
+        await connection.execute(t.sessions.insert().values(chat=session.chat, person=session.person, **values))
+        return True
+
+    async def _post(
+        self, connection: AsyncConnection, incoming: Incoming, reply: Reply, asides: Sequence[Aside]
+    ) -> None:
+        posts = [(incoming.chat, incoming.person, incoming.id, reply)] if reply.blocks else []
+        posts += [(item.chat, "", item.key or incoming.id, item.reply) for item in asides]
+        for part, (chat, person, key, content) in enumerate(posts):
+            ours = part if key == incoming.id else 0
+            known = sa.select(t.outbox.c.id).where(
+                t.outbox.c.incoming == key, t.outbox.c.part == ours, t.outbox.c.chat == chat
+            )
+            if (await connection.execute(known)).first():
+                continue  # an aside that was posted before
+            await connection.execute(
+                t.outbox.insert().values(
+                    incoming=key, part=ours, chat=chat, person=person, reply=reply_to_json(content),
+                    at=incoming.at, state="waiting",
+                )
+            )  # fmt: skip
+
+    async def person(self, person_id: str) -> Person | None:
+        async with self.reader.connect() as connection:
+            row = (await connection.execute(sa.select(t.persons).where(t.persons.c.id == person_id))).first()
+        return _person(row._mapping) if row else None
+
+    async def welcome(self, person: Person, at: datetime) -> None:
+        """Write a person, or bring their roles, name, team and chat up to date."""
+        values = {
+            "name": person.name, "roles": sorted(person.roles), "team": person.team, "chat": person.chat,
+            "active": person.active, "language": person.language, "zone": person.zone,
+        }  # fmt: skip
+        async with self.engine.begin() as connection:
+            done = await connection.execute(t.persons.update().where(t.persons.c.id == person.id).values(**values))
+            if not done.rowcount:
+                await connection.execute(t.persons.insert().values(id=person.id, options={}, joined=at, **values))
+
+    async def rows(self, query: str, **values: Any) -> list[Mapping[str, Any]]:
+        async with self.reader.connect() as connection:
+            return [row._mapping for row in await connection.execute(sa.text(query), values)]
+
+
+def _person(row: Mapping[Any, Any]) -> Person:
+    return Person(
+        id=row["id"], roles=frozenset(Role(role) for role in row["roles"]), name=row["name"], team=row["team"],
+        language=row["language"], zone=row["zone"], chat=row["chat"], active=row["active"],
+    )  # fmt: skip
+
+
+def _what_was_said(incoming: Incoming) -> str:
+    if incoming.command is not None:
+        return f"/{incoming.command} {incoming.text}".strip()
+    if incoming.choice is not None:
+        return f"[{incoming.choice}]"
+    return incoming.text
+
+
+def aware(moment: datetime) -> datetime:
+    """SQLite gives back naive datetimes; all of ours are UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

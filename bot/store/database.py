@@ -1,0 +1,108 @@
+"""Opening the one database: engine, SQLite pragmas, migrations, and clear errors when it cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from bot.errors import SetupProblem
+
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
+
+
+def database_url(url: str | None, data_dir: Path) -> sa.URL:
+    """The async URL of the configured database; default: SQLite in the data directory."""
+    made = sa.make_url(url) if url else sa.URL.create("sqlite", database=str(data_dir / "coach.db"))
+    driver = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}[made.drivername.split("+")[0]]
+    return made.set(drivername=driver)
+
+
+async def open_engine(url: str | None, data_dir: Path) -> AsyncEngine:
+    """An engine whose database is at our schema: created, migrated, or refused with the reason and the cure."""
+    target = database_url(url, data_dir)
+    if target.drivername.startswith("sqlite"):
+        engine = create_async_engine(target, connect_args={"timeout": 30})
+        sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine.sync_engine, "begin", _begin_immediate)
+    else:
+        engine = create_async_engine(target, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=10)
+    try:
+        await _at_our_schema(engine, target)
+    except (sa.exc.OperationalError, sa.exc.DatabaseError) as error:
+        await engine.dispose()
+        shown = target.render_as_string(hide_password=True)
+        raise SetupProblem(f"The database {shown} cannot be used: {error.orig}. {_cure(str(error.orig))}") from error
+    except SetupProblem:
+        await engine.dispose()
+        raise
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """WAL, full durability, and no implicit transactions (we say BEGIN ourselves)."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    """Take the write lock at once: a transaction that reads then writes can't fail half-way on a lock.
+
+    Read-only work says so (`execution_options(readonly=True)`) and takes none.
+    """
+    readonly = connection.get_execution_options().get("readonly")
+    connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+def head_revision() -> str:
+    """The newest migration, from the file names (so that a normal start needn't import Alembic)."""
+    return max(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+async def _at_our_schema(engine: AsyncEngine, target: sa.URL) -> None:
+    head = head_revision()
+    async with engine.connect() as connection:
+        stamped = await connection.run_sync(_stamp)
+    if stamped == head:
+        return
+    if stamped is not None and stamped > head:
+        raise SetupProblem(
+            f"The database {target.render_as_string(hide_password=True)} was written by a newer version "
+            f"(schema {stamped}, this program knows {head}). Update the program, or restore a backup made with this one."
+        )
+    async with engine.begin() as connection:
+        await connection.run_sync(_migrate)
+
+
+def _stamp(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _migrate(connection: sa.Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _cure(reason: str) -> str:
+    reason = reason.lower()
+    if "readonly" in reason or "unable to open" in reason:
+        return "Check that the data directory exists and may be written to (COACH_DATA_DIR, --data)."
+    if "full" in reason:
+        return "The disk is full: free some space and start again; nothing was lost."
+    if "malformed" in reason or "not a database" in reason:
+        return "The file is damaged: restore a backup (coach restore), or move it away to start afresh."
+    if "locked" in reason:
+        return "Another program holds it: stop that one first."
+    return "Check COACH_DATABASE_URL and that the server is running."

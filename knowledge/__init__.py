@@ -1,0 +1,1 @@
+"""What we teach: the playbook, how it is read, stored, checked and found."""
