@@ -83,13 +83,20 @@ class Store(Protocol):
         reply: Reply,
         records: Sequence[Record] = (),
         asides: Sequence[Aside] = (),
+        *,
+        shown: str = "",
+        playbook: int = 0,
     ) -> bool:
         """ONE transaction: session (version + 1), records, outbox, inbox row done.
 
         False if this turn was kept before (a repeated update) or the session has moved on meanwhile.
         """
 
+    async def answered(self, incoming: str) -> bool: ...
+
     async def person(self, person_id: str) -> Person | None: ...
+
+    async def welcome(self, person: Person, at: datetime) -> None: ...
 
     async def rows(self, query: str, **values: Any) -> list[Mapping[str, Any]]:
         """Read-only SQL with named parameters, for reports and screens."""

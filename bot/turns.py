@@ -222,3 +222,36 @@ class Record:
 def choices(pairs: Sequence[tuple[str, str]]) -> tuple[Choice, ...]:
     """Choices from (label, token) pairs."""
     return tuple(Choice(label, token) for label, token in pairs)
+
+
+def plain(reply: Reply, *, folded: bool = False, numbered: bool = True) -> str:
+    """The reply as a person reads it: labels as headings, offers as numbered lines, folded quotes only on demand."""
+    lines: list[str] = []
+    label = ""
+    for block in reply.blocks:
+        match block:
+            case Say(text, role):
+                label = ""
+                lines.append(f"\n{text}" if role == "heading" else text)
+            case Quote(text=text, folded=hidden) if hidden and not folded:
+                continue
+            case Quote() | Draft():
+                if block.label and block.label != label:
+                    lines.append(f"\n{block.label}")
+                label = block.label
+                marked = f"“{block.text}”" if isinstance(block, Quote) and block.role in ("say", "passage") else block.text
+                lines.append(f"• {marked}" if block.label else marked)
+            case Offer(options, text):
+                lines.append(f"\n{text}" if text else "")
+                lines += [f"{i}. {item.label}" if numbered else f"– {item.label}" for i, item in enumerate(options, 1)]
+            case Poll(stem=stem, options=answers):
+                lines += [f"\n{stem}", *(f"{i}. {answer}" for i, answer in enumerate(answers, 1))]
+            case Scores(title, rows, total, _low, high, note):
+                lines.append(f"\n{title}" + (f": {total:.1f}/{high:g}" if total is not None else ""))
+                lines += [f"  {name}: {'–' if value is None else f'{value:.1f}'}" for name, value in rows]
+                lines += [note] if note else []
+            case Picture(caption=caption):
+                lines.append(caption)
+            case File(name=name, caption=caption):
+                lines.append(f"{caption} ({name})" if caption else name)
+    return "\n".join(lines).strip()

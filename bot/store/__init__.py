@@ -94,7 +94,7 @@ class SqlStore:
         playbook: int = 0,
     ) -> bool:
         async with self.engine.begin() as connection:
-            if await self._kept_before(connection, incoming) or not await self._write_session(
+            if await self._kept_before(connection, incoming.id) or not await self._write_session(
                 connection, incoming, session
             ):
                 return False
@@ -113,10 +113,9 @@ class SqlStore:
             )
         return True
 
-    async def _kept_before(self, connection: AsyncConnection, incoming: Incoming) -> bool:
-        return bool(
-            (await connection.execute(sa.select(t.turns.c.id).where(t.turns.c.incoming == incoming.id))).first()
-        )
+    async def _kept_before(self, connection: AsyncConnection, incoming: str) -> bool:
+        query = sa.select(t.turns.c.id).where(t.turns.c.incoming == incoming)
+        return (await connection.execute(query)).first() is not None
 
     async def _write_session(self, connection: AsyncConnection, incoming: Incoming, session: Session) -> bool:
         """False if somebody else wrote this session since it was loaded."""
@@ -150,6 +149,11 @@ class SqlStore:
                     at=incoming.at, state="waiting",
                 )
             )  # fmt: skip
+
+    async def answered(self, incoming: str) -> bool:
+        """Was this turn kept already?"""
+        async with self.reader.connect() as connection:
+            return await self._kept_before(connection, incoming)
 
     async def person(self, person_id: str) -> Person | None:
         async with self.reader.connect() as connection:

@@ -1,0 +1,324 @@
+"""REP: a situation in, advice on one phone screen out: reading, questions, steps, a sentence, a caution, sources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from bot import guard
+from bot.phrases import say
+from bot.ports import App, Outcome
+from bot.sessions import Advising, Session
+from bot.turns import (
+    Block, Choice, Citation, Incoming, Language, Offer, Quote, Record, Reply, Say, plain,
+)  # fmt: skip
+from knowledge.cards import Both, Card
+from knowledge.passages import Hit, Passage, Reading, TopicBelief
+
+MAX_QUESTION = 4000  # characters read of a question; longer ones are answered by their beginning, and told so
+SURE_TOPIC = 0.30  # below it, and with little text, the bot asks before it advises
+SHORT = 14  # characters of Chinese, or a third of the letters of English, that count as "very short"
+ALSO = 0.18  # belief above which a second topic is named
+AIM = {"zh": 450, "en": 900}  # visible characters
+CAP = {"zh": 900, "en": 1500}
+
+
+async def hear(app: App, session: Session, incoming: Incoming, language: Language) -> Outcome:
+    """Plain text: a new situation, or a follow-up to the one being worked on."""
+    text = incoming.text[:MAX_QUESTION]
+    before = session.activity if isinstance(session.activity, Advising) else Advising()
+    earlier = [item.text for item in session.history if item.role == "rep"] or ([before.situation] if before.situation else [])
+    reading = app.retriever.read(text, context=())
+    follows = bool(earlier) and is_follow_up(text, reading)
+    if follows and not reading.improper:
+        reading = app.retriever.read(text, context=earlier)
+    return answer(app, session, incoming, text, reading, before if follows else Advising(), language)
+
+
+def answer(
+    app: App, session: Session, incoming: Incoming, text: str, reading: Reading, before: Advising, language: Language
+) -> Outcome:
+    """Decline, chat, abstain, clarify or coach: the first that applies."""
+    if reading.improper:
+        return Outcome(session.doing(Advising(situation=text)), guard.refusal(app, reading, language))
+    if reading.chat and not before.situation:
+        return Outcome(session, greeting(language))
+    found = app.retriever.search(text, limit=10, language=language)
+    documents = [hit for hit in found.hits if hit.passage.kind == "document"] if found.found else []
+    if reading.in_scope < 0.5 and not before.situation:
+        if documents:
+            return Outcome(session.doing(Advising(situation=text)), from_documents(app, documents, language))
+        return abstain(app, session, text, reading, language)
+    if not reading.topics:
+        return abstain(app, session, text, reading, language)
+    situation = f"{before.situation}\n{text}".strip()[-2000:]
+    if _is_vague(text, reading, before):
+        state = replace(before, situation=situation, asked=(*before.asked, "topic"), topics=_pairs(reading.topics))
+        return Outcome(session.doing(state), clarify(app, reading, language))
+    return coach(app, session, replace(before, situation=situation), reading.topics, language, documents)
+
+
+def is_follow_up(text: str, reading: Reading) -> bool:
+    """Does this line lean on what was said before? It opens like one, or is too short to stand alone."""
+    opening = re.match(
+        r"\s*(那|那么|如果他|要是|万一|然后|接着|还有|可是|但是|但他|他|她|他们|为什么|怎么说|具体|再|and |but |so |what if|then |if he|if she|if they|he |she |they |why|how exactly|what about|ok|okay)",
+        text.lower(),
+    )
+    sure = reading.topics[0].score if reading.topics else 0.0
+    return (opening is not None and sure < 0.75 and len(text) < 120) or (_size(text) <= SHORT and sure < 0.5)
+
+
+def _size(text: str) -> float:
+    return sum(1.0 if "\u3400" <= char <= "\u9fff" else 0.34 for char in text)
+
+
+def _is_vague(text: str, reading: Reading, before: Advising) -> bool:
+    if len(before.asked) >= 2 or before.topic:
+        return False
+    return reading.topics[0].score < SURE_TOPIC and _size(text) <= SHORT
+
+
+def _pairs(topics: Sequence[TopicBelief], limit: int = 5) -> tuple[tuple[str, float], ...]:
+    return tuple((item.card, round(item.score, 4)) for item in topics[:limit])
+
+
+def greeting(language: Language) -> Reply:
+    return Reply((Say(say(language, "advice.greeting")),), language, "chat")
+
+
+def abstain(app: App, session: Session, text: str, reading: Reading, language: Language) -> Outcome:
+    """Nothing fits: say so, offer the nearest topics, record a gap."""
+    cards = app.retriever.cards()
+    near = [Choice(cards[item.card].title.text(language), f"card:{item.card}") for item in reading.topics[:3] if item.card in cards]
+    blocks: list[Block] = [Say(say(language, "advice.nothing_found"))]
+    if near:
+        blocks.append(Offer(tuple(near), say(language, "advice.nearest")))
+    gap = Record("gap", {"text": text, "language": language, "reason": "abstained", "topics": [list(p) for p in _pairs(reading.topics, 3)]})
+    return Outcome(session, Reply(tuple(blocks), language, "abstain"), (gap,))
+
+
+def clarify(app: App, reading: Reading, language: Language) -> Reply:
+    """A very short message: a starter that is safe whatever it turns out to be, and one question to tap."""
+    cards = app.retriever.cards()
+    near = [item for item in reading.topics[:4] if item.card in cards][:3]
+    top = cards[near[0].card]
+    source = Sources(app, language)
+    blocks: list[Block] = [Say(say(language, "advice.short", title=top.title.text(language)))]
+    blocks += source.quotes(top, [(top.ask[0], "ask")], say(language, "advice.ask"), "ask")
+    options = [Choice(cards[item.card].title.text(language), f"card:{item.card}") for item in near]
+    blocks.append(Offer(tuple(options), say(language, "advice.which_topic")))
+    blocks += source.line()
+    return Reply(tuple(blocks), language, "clarify", _pairs(reading.topics))
+
+
+def coach(
+    app: App,
+    session: Session,
+    state: Advising,
+    topics: Sequence[TopicBelief],
+    language: Language,
+    documents: Sequence[Hit] = (),
+    cause: str | None = None,
+) -> Outcome:
+    """Advice from the best card, fitted to its likely cause; other topics are offered."""
+    cards = app.retriever.cards()
+    topics = [item for item in topics if item.card in cards]
+    card = cards[topics[0].card]
+    causes = topics[0].causes
+    chosen = cause or (causes[0][0] if causes else None)
+    source = Sources(app, language)
+    blocks = list(_advice(card, chosen, causes, topics, state, source, language))
+    for hit in documents[:1]:
+        blocks.append(source.passage(hit.passage))
+    blocks += source.line()
+    blocks += _next(card, chosen, topics, cards, language)
+    shown = (*state.shown, *source.used)[-60:]
+    reply = fit(Reply(tuple(blocks), language, "coach", _pairs(topics)))
+    new = replace(state, topic=card.id, cause=chosen, topics=_pairs(topics), shown=shown)
+    return Outcome(session.doing(new), reply)
+
+
+def _advice(
+    card: Card,
+    cause_id: str | None,
+    causes: Sequence[tuple[str, float]],
+    topics: Sequence[TopicBelief],
+    state: Advising,
+    source: Sources,
+    language: Language,
+) -> Iterator[Block]:
+    """The parts of the form, each fitted to the cause and not shown before in this conversation."""
+    cause = card.cause(cause_id)
+    title = card.title.text(language)
+    key = {"myth": "reading_myth", "warning": "reading_warning"}.get(card.polarity, "reading")
+    yield Say(say(language, f"advice.{key}", title=title), "heading")
+    if cause:
+        yield from source.quotes(card, [(cause, f"cause:{cause.id}")], say(language, "advice.cause"), "diagnosis")
+    else:
+        yield from source.quotes(card, [(card.summary, "overview")], "", "diagnosis")
+    yield from _change_of_mind(card, causes, topics, source, language)
+
+    fresh = Fresh(state.shown)
+    ask = [(cause.check, f"cause:{cause.id}")] if cause else []
+    ask += [(item, "ask") for item in fitting(card.ask, cause_id)]
+    yield from source.quotes(card, fresh.pick(ask, language, 2), say(language, "advice.ask"), "ask")
+    steps = [(item, f"cause:{cause.id}") for item in cause.treat] if cause else []
+    steps += [(item, "steps") for item in fitting(card.steps, cause_id)]
+    yield from source.quotes(card, fresh.pick(steps, language, 3), say(language, "advice.steps"), "step")
+    words = fresh.pick([(item, "say") for item in fitting(card.say, cause_id)], language, 1)
+    yield from source.quotes(card, words, say(language, "advice.say"), "say")
+    mistakes = fresh.pick([(item, "avoid") for item in fitting(card.avoid, cause_id)], language, 1)
+    yield from source.quotes(card, mistakes, say(language, "advice.avoid"), "caution")
+
+
+def _change_of_mind(
+    card: Card, causes: Sequence[tuple[str, float]], topics: Sequence[TopicBelief], source: Sources, language: Language
+) -> Iterator[Block]:
+    """What would change the reading: the difference to the runner-up topic, else the check of the runner-up cause."""
+    label = say(language, "advice.change")
+    others = {item.id: item for item in card.contrast}
+    rival = next((others[item.card] for item in topics[1:3] if item.card in others), None)
+    if rival:
+        yield from source.quotes(card, [(rival.how_to_tell_apart, f"contrast:{rival.id}")], label, "change")
+    elif len(causes) > 1 and (second := card.cause(causes[1][0])):
+        yield from source.quotes(card, [(second.check, f"cause:{second.id}")], label, "change")
+
+
+def fitting(items: Iterable[object], cause_id: str | None) -> list[Both]:
+    """Items for the cause first, then general ones; those for other causes are left out."""
+    found = [item for item in items if getattr(item, "cause", None) in (cause_id, None)]
+    return sorted(found, key=lambda item: getattr(item, "cause", None) is None)  # type: ignore[arg-type,return-value]
+
+
+@dataclass
+class Fresh:
+    """Keeps a conversation from repeating itself: what was shown comes last."""
+
+    shown: Sequence[str]
+
+    def pick(self, items: Sequence[tuple[Both, str]], language: Language, limit: int) -> list[tuple[Both, str]]:
+        seen = set(self.shown)
+        return sorted(items, key=lambda item: _mark(item[0].text(language)) in seen)[:limit]
+
+
+def _mark(text: str) -> str:
+    return text[:24]
+
+
+@dataclass
+class Sources:
+    """Turns card items into quotes with their place, and lists the places once at the end."""
+
+    app: App
+    language: Language
+    places: dict[str, Citation] = field(default_factory=dict)
+    used: list[str] = field(default_factory=list)
+
+    def quotes(self, card: Card, items: Sequence[tuple[Both, str]], label: str, role: str) -> list[Quote]:
+        """Quotes of card items; an item that isn't in its stored passage word for word is not shown."""
+        passages = {item.part: item for item in self.app.retriever.passages_of(card.id, self.language)}
+        found = []
+        for item, part in items:
+            text = item.text(self.language)
+            if (passage := passages.get(part)) and text in passage.text:
+                found.append(Quote(text, self._cite(passage), label, role))  # type: ignore[arg-type]
+                self.used.append(_mark(text))
+        return found
+
+    def passage(self, passage: Passage) -> Quote:
+        """A document's passage: its beginning, on the screen as a quotation."""
+        return Quote(excerpt(passage.text), self._cite(passage), say(self.language, "advice.document", title=passage.title), "passage")
+
+    def _cite(self, passage: Passage) -> Citation:
+        citation = Citation(passage.id, passage.title, passage.place, passage.kind, self.app.retriever.version)
+        return self.places.setdefault(passage.id, citation)
+
+    def line(self) -> list[Say]:
+        """The source line: card and sections, or document and place."""
+        if not self.places:
+            return []
+        by_title: dict[tuple[str, str], list[str]] = {}
+        for item in self.places.values():
+            place = item.place.removeprefix(item.title).removeprefix(" › ")
+            by_title.setdefault((item.kind, item.title), []).append(place)
+        parts = [
+            say(self.language, f"advice.source_{kind}", title=title, places="、".join(dict.fromkeys(p)) if self.language == "zh" else ", ".join(dict.fromkeys(p)))
+            for (kind, title), p in by_title.items()
+        ]
+        return [Say(say(self.language, "advice.source_line", sources="; ".join(parts)), "source")]
+
+
+def excerpt(text: str, limit: int = 220) -> str:
+    """The first sentences of a text, verbatim, up to `limit` characters."""
+    if len(text) <= limit:
+        return text
+    cut = max(text.rfind(mark, 0, limit) for mark in "。！？.!?；;\n")
+    return text[: cut + 1] if cut > 40 else text[:limit]
+
+
+def from_documents(app: App, hits: Sequence[Hit], language: Language) -> Reply:
+    """No card fits, but documents say something: their words, with their places."""
+    source = Sources(app, language)
+    quotes = [source.passage(hit.passage) for hit in hits[:3]]
+    blocks: list[Block] = [Say(say(language, "advice.only_documents")), *quotes, *source.line()]
+    return Reply(tuple(blocks), language, "coach", ())
+
+
+def _next(
+    card: Card, cause_id: str | None, topics: Sequence[TopicBelief], cards: object, language: Language
+) -> list[Offer]:
+    """Buttons for the next useful thing: another cause, another topic, the sources."""
+    options = [
+        Choice(say(language, "advice.other_cause", cause=shorten(item.text(language), 28 if language == "zh" else 60)), f"cause:{card.id}:{item.id}")
+        for item in card.causes
+        if item.id != cause_id
+    ][:2]
+    assert isinstance(cards, dict) or hasattr(cards, "__getitem__")
+    options += [
+        Choice(say(language, "advice.other_topic", title=cards[item.card].title.text(language)), f"card:{item.card}")
+        for item in topics[1:3]
+        if item.score >= ALSO
+    ]
+    return [Offer(tuple(options), say(language, "advice.or_rather"))] if options else []
+
+
+def shorten(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def fit(reply: Reply) -> Reply:
+    """Fold what does not fit on one phone screen: first the change of mind, then third steps, second questions."""
+    for roles in (("change",), ("step", 2), ("ask", 1), ("passage",), ("step", 1)):
+        if len(plain(reply)) <= AIM[reply.language]:
+            break
+        reply = replace(reply, blocks=tuple(_folded(reply.blocks, *roles)))
+    return reply
+
+
+def _folded(blocks: Sequence[Block], role: str, keep: int = 0) -> Iterator[Block]:
+    seen = 0
+    for block in blocks:
+        if isinstance(block, Quote) and block.role == role and not block.folded:
+            seen += 1
+            yield replace(block, folded=True) if seen > keep else block
+        else:
+            yield block
+
+
+def choose(app: App, session: Session, token: str, language: Language) -> Outcome | None:
+    """A tapped choice of ours: `card:<id>`, `cause:<card>:<cause>`. None if it isn't, or is no longer valid."""
+    cards = app.retriever.cards()
+    state = session.activity if isinstance(session.activity, Advising) else Advising()
+    match token.split(":"):
+        case ["card", card_id] if card_id in cards:
+            causes = dict.fromkeys((item.id for item in cards[card_id].causes), 1 / max(1, len(cards[card_id].causes)))
+            if state.situation:
+                told = app.retriever.read(state.situation).topics
+                causes = next((dict(item.causes) for item in told if item.card == card_id), causes)
+            belief = TopicBelief(card_id, 1.0, tuple(causes.items()))
+            return coach(app, session, replace(state, shown=()), [belief], language)
+        case ["cause", card_id, cause_id] if card_id in cards and cards[card_id].cause(cause_id):
+            belief = TopicBelief(card_id, 1.0, ((cause_id, 1.0),))
+            return coach(app, session, state, [belief], language, cause=cause_id)
+    return None

@@ -1,0 +1,31 @@
+"""`coach lint`: check cards and other content; every mistake with file, line, reason and cure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from bot.errors import ContentProblem, ContentProblems
+from knowledge.cards import BUNDLED
+from knowledge.lint import lint_folder
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", type=Path, help="files or folders (default: the bundled playbook)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--fast", action="store_true", help="without the rules that need the embedder")
+
+
+def run(options: argparse.Namespace) -> int:
+    problems: list[ContentProblem] = []
+    for path in options.paths or [BUNDLED]:
+        try:
+            problems += lint_folder(path, search=not options.fast)
+        except ContentProblems as error:
+            problems += error.problems
+    if options.json:
+        print(json.dumps([{"path": p.path, "line": p.line, "what": p.what, "fix": p.fix} for p in problems], ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(map(str, problems)) if problems else "all content is in order")
+    return 1 if problems else 0

@@ -1,0 +1,138 @@
+"""One flow for every front end: load the session, find who hears this turn, keep what came of it.
+
+`COMMANDS` is what a person can call, `ACTIVITIES` who hears the next line, `CHOOSERS` who understands a tapped
+choice (by the first word of its token). A room that teaches something new adds a line to these tables.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from bot import advice, screens
+from bot.errors import CannotHelp, NotAllowed
+from bot.people import PERMISSIONS, Person
+from bot.phrases import say
+from bot.ports import App, Outcome
+from bot.sessions import Activity, Advising, Asking, Idle, Session
+from bot.turns import LANGUAGES, Incoming, Language, Reply, Say, plain
+from knowledge.passages import language_of
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[App, Person, Session, Incoming, Language], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A `/command`. `keeps` = it may be used in the middle of another activity without ending it."""
+
+    handler: Handler
+    keeps: bool = True
+
+
+async def _advise(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
+    return await advice.hear(app, session, incoming, language)
+
+
+async def _choose_advice(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
+    outcome = advice.choose(app, session, incoming.choice or "", language)
+    if outcome is None:
+        raise CannotHelp("core.old_button")
+    return outcome
+
+
+# what a person can call; `/help` lists them in this order, for the person's roles
+COMMANDS: dict[str, Command] = {
+    "start": Command(screens.start),
+    "help": Command(screens.help_screen),
+    "topics": Command(screens.topics),
+    "card": Command(screens.card),
+    "history": Command(screens.history),
+    "language": Command(screens.language),
+    "feedback": Command(screens.feedback),
+    "cancel": Command(screens.cancel, keeps=False),
+}
+
+# who hears plain text, by what the conversation is doing
+ACTIVITIES: dict[type[Activity], Handler] = {
+    Idle: _advise,
+    Advising: _advise,
+    Asking: screens.heard_answer,
+}
+
+# who understands a tapped choice, by the first word of its token
+CHOOSERS: dict[str, Handler] = {
+    "card": _choose_advice,
+    "cause": _choose_advice,
+    "lang": screens.choose_language,
+    "vote": screens.vote,
+    "src": screens.source,
+    "topics": screens.topics,
+}
+
+
+async def serve(app: App, person: Person, incoming: Incoming) -> Reply | None:
+    """One turn, durable: load, respond, keep. None if this turn was answered before (its reply is in the outbox)."""
+    for _ in range(3):  # another turn of this chat may have moved the session on meanwhile
+        session = await app.store.session(incoming.chat, incoming.person)
+        outcome = await respond(app, person, session, incoming)
+        shown = plain(outcome.reply)
+        said = incoming.text if incoming.command is None else f"/{incoming.command} {incoming.text}"
+        after = outcome.session
+        if incoming.command is None:
+            after = after.heard(said or f"[{incoming.choice}]", outcome.reply, shown)
+        kept = await app.store.keep(
+            incoming, replace(after, version=session.version), outcome.reply, outcome.records, outcome.asides,
+            shown=shown, playbook=app.retriever.version if app.retriever else 0,
+        )  # fmt: skip
+        if kept:
+            return outcome.reply
+        if await app.store.answered(incoming.id):
+            return None
+    raise RuntimeError(f"turn {incoming.id}: the session kept moving")
+
+
+async def respond(app: App, person: Person, session: Session, incoming: Incoming) -> Outcome:
+    """What this turn leads to. Nothing is written here."""
+    language = reply_language(app, person, session, incoming)
+    try:
+        return await _dispatch(app, person, session, incoming, language)
+    except CannotHelp as error:
+        blocks = (Say(say(language, error.phrase, **error.values)),)
+        return Outcome(session, Reply(blocks, language, "chat"))
+
+
+async def _dispatch(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
+    if incoming.command is not None:
+        name = incoming.command
+        if name not in COMMANDS or not person.may(name):
+            raise NotAllowed("core.unknown_command" if name not in PERMISSIONS or name not in COMMANDS else "core.not_allowed", command=name)
+        if not COMMANDS[name].keeps:
+            session = session if name == "cancel" else session.doing(Idle())
+        return await COMMANDS[name].handler(app, person, session, incoming, language)
+    if not person.may("ask"):
+        raise NotAllowed("core.not_allowed", command="ask")
+    if incoming.choice is not None:
+        handler = CHOOSERS.get(incoming.choice.split(":")[0])
+        if handler is None:
+            raise CannotHelp("core.old_button")
+        return await handler(app, person, session, incoming, language)
+    if not incoming.text.strip():
+        raise CannotHelp("core.empty")
+    return await ACTIVITIES[type(session.activity)](app, person, session, incoming, language)
+
+
+def reply_language(app: App, person: Person, session: Session, incoming: Incoming) -> Language:
+    """By choice, else by the message, else what the platform says, else the company's setting."""
+    for chosen in (session.language, person.language):
+        if chosen in LANGUAGES:
+            return chosen
+    if incoming.command is None and incoming.choice is None and any(char.isalpha() for char in incoming.text):
+        return language_of(incoming.text)
+    if session.history:
+        return language_of(session.history[-1].text)
+    if incoming.language_hint:
+        return "zh" if incoming.language_hint.lower().startswith("zh") else "en"
+    return "en" if app.settings.language == "en" else "zh"

@@ -1,0 +1,179 @@
+"""Chat in a terminal: reads lines, shows replies, and takes the same durable path as Telegram."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, assert_never
+
+from bot.conversation import serve
+from bot.people import Person
+from bot.phrases import say
+from bot.ports import App
+from bot.turns import Draft, File, Incoming, Language, Offer, Picture, Poll, Quote, Reply, Say, Scores
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+log = logging.getLogger(__name__)
+PROMPT = "› "
+
+
+@dataclass
+class Screen:
+    """What the last reply put on the screen: choices that a number picks, and quotes that can be unfolded."""
+
+    tokens: list[str] = field(default_factory=list)
+    folded: list[Quote] = field(default_factory=list)
+    poll: str = ""
+
+
+def render(reply: Reply, screen: Screen, language: Language) -> Iterator[RenderableType]:
+    """Blocks as rich renderables. Choices are numbered over the whole reply."""
+    from rich.markup import escape
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    label = ""
+    for block in reply.blocks:
+        match block:
+            case Say(text, role):
+                label = ""
+                style = {"heading": "bold cyan", "source": "dim", "note": "dim italic"}.get(role, "")
+                yield Text(("\n" if role == "heading" else "") + text, style)
+            case Quote(folded=True):
+                screen.folded.append(block)
+            case Quote() | Draft():
+                if block.label and block.label != label:
+                    yield Text(f"\n{block.label}", "bold")
+                label = block.label
+                spoken = isinstance(block, Quote) and block.role in ("say", "passage")
+                yield Padding(Text(f"“{block.text}”" if spoken else f"• {block.text}", "green" if spoken else ""), (0, 0, 0, 1))
+                if isinstance(block, Draft) and not block.supported:
+                    yield Text(say(language, "terminal.general"), "dim")
+            case Offer(options, text):
+                yield Text(f"\n{text}" if text else "", "bold")
+                for item in options:
+                    screen.tokens.append(item.token)
+                    yield Text.from_markup(f" [cyan]{len(screen.tokens)}[/] {escape(item.label)}")
+            case Poll(token=token, stem=stem, options=answers):
+                screen.poll = token
+                yield Text(f"\n{stem}", "bold")
+                for answer in answers:
+                    screen.tokens.append(f"poll:{token}:{len(screen.tokens)}")
+                    yield Text.from_markup(f" [cyan]{len(screen.tokens)}[/] {escape(answer)}")
+            case Scores(title, rows, total, low, high, note):
+                table = Table(title=title + (f"  {total:.1f}/{high:g}" if total is not None else ""), show_header=False, box=None)
+                for name, value in rows:
+                    bar = "–" if value is None else "█" * round((value - low) / (high - low) * 20)
+                    table.add_row(name, "–" if value is None else f"{value:.1f}", Text(bar, "cyan"))
+                yield table
+                if note:
+                    yield Text(note, "dim")
+            case Picture(path, caption):
+                yield Text(f"🖼  {caption}\n   {path}")
+            case File(path, _name, caption):
+                yield Text(f"📎 {caption}\n   {path}")
+            case _:
+                assert_never(block)
+    if screen.folded:
+        yield Text(say(language, "terminal.more", count=len(screen.folded)), "dim")
+
+
+@dataclass
+class Terminal:
+    """One person's chat in this terminal."""
+
+    person: Person
+    console: Console
+    language: Language
+    run: str = field(default_factory=lambda: secrets.token_hex(6))
+    count: int = 0
+    screen: Screen = field(default_factory=Screen)
+
+    def incoming(self, line: str) -> Incoming:
+        """A line as an Incoming: `/command rest`, a number that picks a choice, or text."""
+        self.count += 1
+        text, command, choice, poll, picked = line.strip(), None, None, None, ()
+        if text.startswith("/") and len(text) > 1:
+            command, _, text = text[1:].partition(" ")
+        elif text.isdigit() and 1 <= int(text) <= len(self.screen.tokens):
+            token = self.screen.tokens[int(text) - 1]
+            if token.startswith("poll:"):
+                _, rest = token.split(":", 1)
+                poll, index = rest.rsplit(":", 1)
+                picked, text = (int(index),), ""  # type: ignore[assignment]
+            else:
+                choice, text = token, ""
+        return Incoming(
+            id=f"terminal:{self.run}:{self.count}",
+            chat=self.person.chat or f"terminal:{self.person.id}",
+            person=self.person.id,
+            at=datetime.now(UTC),
+            text=text.strip(),
+            command=command.lower() if command is not None else None,
+            choice=choice,
+            poll=poll,
+            poll_options=picked,
+            display_name=self.person.name,
+        )
+
+    def show(self, reply: Reply) -> None:
+        self.screen = Screen()
+        for item in render(reply, self.screen, reply.language):
+            self.console.print(item)
+        self.console.print()
+        self.language = reply.language
+
+    def unfold(self) -> None:
+        for quote in self.screen.folded:
+            self.console.print(f"[dim]{quote.label or quote.source.place}[/dim]\n {quote.text}", highlight=False)
+        self.console.print()
+
+    async def take(self, app: App, line: str) -> None:
+        """Answer one line; a bug of ours is said kindly, logged with a reference, and does not end the chat."""
+        if line.strip() in ("/more", "/更多"):
+            self.unfold()
+            return
+        try:
+            reply = await serve(app, self.person, self.incoming(line))
+        except Exception:
+            reference = secrets.token_hex(2).upper()
+            log.exception("turn failed (reference %s)", reference)
+            reply = Reply((Say(say(self.language, "core.broken", ref=reference)),), self.language)
+        if reply is not None:
+            self.show(reply)
+
+
+async def converse(
+    open_later: Awaitable[App], terminal: Terminal, read_line: Callable[[str], str | None]
+) -> None:
+    """Read lines until the end. The app opens in the background while the person is already typing."""
+    opening = asyncio.ensure_future(open_later)
+    while (line := await asyncio.to_thread(read_line, PROMPT)) is not None:
+        if line.strip() in ("/quit", "/exit", "exit", "quit"):
+            break
+        if not line.strip():
+            continue
+        if not opening.done():
+            terminal.console.print(say(terminal.language, "terminal.waking"), style="dim")
+        await terminal.take(await opening, line)
+    await asyncio.wait([opening])
+    opening.result()
+
+
+def read_from_keyboard(prompt: str) -> str | None:
+    """A line from standard input; None at its end."""
+    if sys.stdin.isatty():
+        try:
+            return input(prompt)
+        except (EOFError, KeyboardInterrupt):
+            return None
+    line = sys.stdin.buffer.readline()
+    return line.decode("utf-8", errors="replace").rstrip("\r\n") if line else None
