@@ -1,0 +1,25 @@
+# Two commands do everything: `make chat` and `make test`. Each sets up `.venv/` when needed.
+PYTHON ?= python3
+COACH = .venv/bin/coach
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev chat test lint migration
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup:  ## set up .venv (a second call installs nothing)
+	@$(PYTHON) deploy/setup.py
+
+setup-dev:  ## set up .venv with what the tests need
+	@$(PYTHON) deploy/setup.py --dev
+
+chat: setup  ## talk to the coach in this terminal
+	@$(COACH) chat
+
+test: setup-dev  ## lint, types and tests: no network, no model
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/python -m pytest
+
+migration: setup-dev  ## write the first migration anew from the tables (until the first release)
+	.venv/bin/python .ci/migration.py
