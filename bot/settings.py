@@ -13,7 +13,7 @@ DATABASES = ("sqlite", "postgresql")
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="COACH_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="COACH_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     data_dir: Path = Path(".coach")
     database_url: SecretStr | None = None
