@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot import guard
@@ -11,7 +11,17 @@ from bot.phrases import say
 from bot.ports import App, Outcome
 from bot.sessions import Advising, Session
 from bot.turns import (
-    Block, Choice, Citation, Incoming, Language, Offer, Quote, Record, Reply, Say, plain,
+    Block,
+    Choice,
+    Citation,
+    Incoming,
+    Language,
+    Offer,
+    Quote,
+    Record,
+    Reply,
+    Say,
+    plain,
 )  # fmt: skip
 from knowledge.cards import Both, Card
 from knowledge.passages import Hit, Passage, Reading, TopicBelief
@@ -108,7 +118,7 @@ def clarify(app: App, reading: Reading, language: Language) -> Reply:
     blocks += source.quotes(top, [(top.ask[0], "ask")], say(language, "advice.ask"), "ask")
     options = [Choice(cards[item.card].title.text(language), f"card:{item.card}") for item in near]
     blocks.append(Offer(tuple(options), say(language, "advice.which_topic")))
-    blocks += source.line()
+    blocks[-1:-1] = source_line(blocks, language)
     return Reply(tuple(blocks), language, "clarify", _pairs(reading.topics))
 
 
@@ -131,10 +141,11 @@ def coach(
     blocks = list(_advice(card, chosen, causes, topics, state, source, language))
     for hit in documents[:1]:
         blocks.append(source.passage(hit.passage))
-    blocks += source.line()
-    blocks += _next(card, chosen, topics, cards, language)
+    offers = _next(card, chosen, topics, cards, language)
+    blocks = fit(blocks, language, plus=offers)
+    blocks += [*source_line(blocks, language), *offers]
     shown = (*state.shown, *source.used)[-60:]
-    reply = fit(Reply(tuple(blocks), language, "coach", _pairs(topics)))
+    reply = Reply(tuple(blocks), language, "coach", _pairs(topics))
     new = replace(state, topic=card.id, cause=chosen, topics=_pairs(topics), shown=shown)
     return Outcome(session.doing(new), reply)
 
@@ -185,10 +196,10 @@ def _change_of_mind(
         yield from source.quotes(card, [(second.check, f"cause:{second.id}")], label, "change")
 
 
-def fitting(items: Iterable[object], cause_id: str | None) -> list[Both]:
+def fitting(items: Iterable[Both], cause_id: str | None) -> list[Both]:
     """Items for the cause first, then general ones; those for other causes are left out."""
     found = [item for item in items if getattr(item, "cause", None) in (cause_id, None)]
-    return sorted(found, key=lambda item: getattr(item, "cause", None) is None)  # type: ignore[arg-type,return-value]
+    return sorted(found, key=lambda item: getattr(item, "cause", None) is None)
 
 
 @dataclass
@@ -198,8 +209,18 @@ class Fresh:
     shown: Sequence[str]
 
     def pick(self, items: Sequence[tuple[Both, str]], language: Language, limit: int) -> list[tuple[Both, str]]:
-        seen = set(self.shown)
-        return sorted(items, key=lambda item: _mark(item[0].text(language)) in seen)[:limit]
+        """The first `limit` items that were not shown and do not say the same as another one picked."""
+        seen, picked = set(self.shown), list[tuple[Both, str]]()
+        for item in sorted(items, key=lambda item: _mark(item[0].text(language)) in seen):
+            if len(picked) < limit and not any(_alike(item[0], other, language) for other, _ in picked):
+                picked.append(item)
+        return picked
+
+
+def _alike(one: Both, other: Both, language: Language) -> bool:
+    """Do two items say nearly the same (they share more than half of their character trigrams)?"""
+    left, right = ({text[i : i + 3] for i in range(len(text) - 2)} for text in (one.text(language), other.text(language)))
+    return len(left & right) > 0.5 * min(len(left), len(right))
 
 
 def _mark(text: str) -> str:
@@ -234,19 +255,21 @@ class Sources:
         citation = Citation(passage.id, passage.title, passage.place, passage.kind, self.app.retriever.version)
         return self.places.setdefault(passage.id, citation)
 
-    def line(self) -> list[Say]:
-        """The source line: card and sections, or document and place."""
-        if not self.places:
-            return []
-        by_title: dict[tuple[str, str], list[str]] = {}
-        for item in self.places.values():
-            place = item.place.removeprefix(item.title).removeprefix(" › ")
-            by_title.setdefault((item.kind, item.title), []).append(place)
-        parts = [
-            say(self.language, f"advice.source_{kind}", title=title, places="、".join(dict.fromkeys(p)) if self.language == "zh" else ", ".join(dict.fromkeys(p)))
-            for (kind, title), p in by_title.items()
-        ]
-        return [Say(say(self.language, "advice.source_line", sources="; ".join(parts)), "source")]
+
+def source_line(blocks: Sequence[Block], language: Language) -> list[Say]:
+    """Where the visible quotes come from: card and sections, or document and place."""
+    places: dict[tuple[str, str], dict[str, None]] = {}
+    for block in blocks:
+        if isinstance(block, Quote) and not block.folded:
+            cited = block.source
+            place = cited.place.removeprefix(cited.title).removeprefix(" › ").split(" · ")[0]
+            places.setdefault((cited.kind, cited.title), {})[place] = None
+    comma = "、" if language == "zh" else ", "
+    parts = [
+        say(language, f"advice.source_{kind}", title=title, places=comma.join(names))
+        for (kind, title), names in places.items()
+    ]
+    return [Say(say(language, "advice.source_line", sources="; ".join(parts)), "source")] if parts else []
 
 
 def excerpt(text: str, limit: int = 220) -> str:
@@ -261,12 +284,12 @@ def from_documents(app: App, hits: Sequence[Hit], language: Language) -> Reply:
     """No card fits, but documents say something: their words, with their places."""
     source = Sources(app, language)
     quotes = [source.passage(hit.passage) for hit in hits[:3]]
-    blocks: list[Block] = [Say(say(language, "advice.only_documents")), *quotes, *source.line()]
+    blocks: list[Block] = [Say(say(language, "advice.only_documents")), *quotes, *source_line(quotes, language)]
     return Reply(tuple(blocks), language, "coach", ())
 
 
 def _next(
-    card: Card, cause_id: str | None, topics: Sequence[TopicBelief], cards: object, language: Language
+    card: Card, cause_id: str | None, topics: Sequence[TopicBelief], cards: Mapping[str, Card], language: Language
 ) -> list[Offer]:
     """Buttons for the next useful thing: another cause, another topic, the sources."""
     options = [
@@ -274,7 +297,6 @@ def _next(
         for item in card.causes
         if item.id != cause_id
     ][:2]
-    assert isinstance(cards, dict) or hasattr(cards, "__getitem__")
     options += [
         Choice(say(language, "advice.other_topic", title=cards[item.card].title.text(language)), f"card:{item.card}")
         for item in topics[1:3]
@@ -287,13 +309,19 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
-def fit(reply: Reply) -> Reply:
-    """Fold what does not fit on one phone screen: first the change of mind, then third steps, second questions."""
-    for roles in (("change",), ("step", 2), ("ask", 1), ("passage",), ("step", 1)):
-        if len(plain(reply)) <= AIM[reply.language]:
-            break
-        reply = replace(reply, blocks=tuple(_folded(reply.blocks, *roles)))
-    return reply
+def fit(blocks: Sequence[Block], language: Language, plus: Sequence[Block] = ()) -> list[Block]:
+    """Fold what does not fit on one phone screen: a third step and a second question first, then what must.
+
+    `plus` is shown too but never folded.
+    """
+    fitted = list(blocks)
+    for limit, role, keep in (
+        (AIM, "step", 2), (AIM, "ask", 1), (CAP, "passage", 0), (CAP, "change", 0), (CAP, "caution", 0),
+    ):  # fmt: skip
+        whole = (*fitted, *source_line(fitted, language), *plus)
+        if len(plain(Reply(whole, language))) > limit[language]:
+            fitted = list(_folded(fitted, role, keep))
+    return fitted
 
 
 def _folded(blocks: Sequence[Block], role: str, keep: int = 0) -> Iterator[Block]:

@@ -11,7 +11,18 @@ from bot.phrases import phrases, say
 from bot.ports import App, Outcome
 from bot.sessions import Asking, Idle, Session
 from bot.turns import (
-    Block, Choice, Citation, Incoming, Language, Offer, Quote, Record, Reply, Say, choices, reply_from_json,
+    Block,
+    Choice,
+    Citation,
+    Incoming,
+    Language,
+    Offer,
+    Quote,
+    Record,
+    Reply,
+    Say,
+    choices,
+    reply_from_json,
 )  # fmt: skip
 from knowledge.cards import sections
 
@@ -37,7 +48,7 @@ async def topics(app: App, person: Person, session: Session, incoming: Incoming,
     cards = app.retriever.cards()
     asked = (incoming.choice or "").partition(":")[2] or incoming.text.strip()
     groups = {kind: [c for c in cards.values() if c.kind == kind] for kind in GROUPS}
-    if asked in groups and groups[asked]:
+    if groups.get(asked):
         offer = [Choice(card.title.text(language), f"card:{card.id}") for card in groups[asked]]
         return _said(session, language, Offer(tuple(offer), say(language, f"core.topics_{asked}")))
     options = [(say(language, "core.topics_group", name=say(language, f"core.topics_{kind}"), count=len(found)), f"topics:{kind}") for kind, found in groups.items() if found]

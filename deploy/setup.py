@@ -25,7 +25,7 @@ CPU_INDEX = f"https://{CPU_HOST}/whl/cpu"
 
 def main() -> int:
     dev = "--dev" in sys.argv
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 (this file runs before any environment exists)
         return fail(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: install it and run this again with it.")
     wanted = stamp(dev)
     marks = [VENV / ".ready", VENV / ".ready-dev"]

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from knowledge.passages import Language, Passage
 from knowledge.problems import ContentProblem, ContentProblems
@@ -191,7 +199,8 @@ class Card(Part):
         if len(known) != len(self.causes):
             raise ValueError("two causes have the same id")
         named = [*self.ask, *self.steps, *self.say, *self.avoid, *self.situations.zh, *self.situations.en]
-        if wrong := sorted({item.cause for item in named if item.cause and item.cause not in known}):
+        causes = {getattr(item, "cause", None) for item in named} - {None}
+        if wrong := sorted(map(str, causes - known)):
             raise ValueError(f"unknown cause: {', '.join(wrong)} (known: {', '.join(sorted(known))})")
         return self
 

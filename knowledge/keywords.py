@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -16,9 +17,7 @@ _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\x00-\x08\x0b-\
 _SPACES = re.compile(r"\s+")
 _PIECE = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*%?|[\u3400-\u9fff]+")
 _STOP = frozenset(
-    "a an the and or but of to in on at for with by from as is are was were be been it its this that these those i we you he she they "
-    "my our your his her their me us him them do does did have has had will would can could should just so if then than not no what how when "
-    "的 了 和 是 我 我们 你 您 他 她 它 他们 在 也 就 都 说 有 这 那 吗 呢 啊 吧 还 又 要 把 被 给 跟 与 及 或 但 但是 很 到 去 来 一个 这个 那个".split()
+    ["a", "an", "the", "and", "or", "but", "of", "to", "in", "on", "at", "for", "with", "by", "from", "as", "is", "are", "was", "were", "be", "been", "it", "its", "this", "that", "these", "those", "i", "we", "you", "he", "she", "they", "my", "our", "your", "his", "her", "their", "me", "us", "him", "them", "do", "does", "did", "have", "has", "had", "will", "would", "can", "could", "should", "just", "so", "if", "then", "than", "not", "no", "what", "how", "when", "的", "了", "和", "是", "我", "我们", "你", "您", "他", "她", "它", "他们", "在", "也", "就", "都", "说", "有", "这", "那", "吗", "呢", "啊", "吧", "还", "又", "要", "把", "被", "给", "跟", "与", "及", "或", "但", "但是", "很", "到", "去", "来", "一个", "这个", "那个"]
 )
 
 
@@ -73,6 +72,7 @@ class Keywords:
     def __init__(self, texts: Sequence[str]) -> None:
         import bm25s
 
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it asks for DEBUG by itself
         corpus = [tokens(text) or ["∅"] for text in texts]
         self._size = len(corpus)
         self._index: Any = bm25s.BM25()

@@ -272,13 +272,13 @@ class Shelf:
                 documents, documents.c.id == revisions.c.document
             )
             row = (await connection.execute(query.where(revisions.c.id == revision))).first()
-            return row._mapping if row else None
+            return dict(row._mapping) if row else None
 
     async def history(self, document: str | None = None) -> list[Mapping[str, Any]]:
         """Published versions, newest first; with `document`, only those that changed it."""
         async with self.engine.connect() as connection:
             rows = (await connection.execute(sa.select(versions).order_by(versions.c.number.desc()))).all()
-        found = [row._mapping for row in rows]
+        found: list[Mapping[str, Any]] = [dict(row._mapping) for row in rows]
         if document is None:
             return found
         return [row for row in found if any(change.get("document") == document for change in row["changes"])]
@@ -331,7 +331,8 @@ def _insert_or_ignore(connection: AsyncConnection, table: sa.Table) -> Any:
 
 
 async def _current(connection: AsyncConnection) -> int:
-    return (await connection.execute(sa.select(sa.func.coalesce(sa.func.max(versions.c.number), 0)))).scalar_one()
+    query = sa.select(sa.func.coalesce(sa.func.max(versions.c.number), 0))
+    return int((await connection.execute(query)).scalar_one())
 
 
 async def _lock_next(connection: AsyncConnection) -> int:

@@ -26,7 +26,7 @@ def run_command(module: str, options: argparse.Namespace) -> int:
     _log_to_stderr(options)
     try:
         result = importlib.import_module(f"bot.commands.{module}").run(options)
-        return int(asyncio.run(result) if inspect.isawaitable(result) else result)
+        return int(asyncio.run(result) if inspect.iscoroutine(result) else result)
     except CoachError as error:
         print(f"coach: {error}", file=sys.stderr)
         return 2

@@ -43,7 +43,7 @@ async def run_batch(source: Path, target: Path | None, answer: Answer) -> int:
 
 def _open_out(target: Path | None) -> IO[str]:
     if target is None:
-        return open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
+        return open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)
     if not target.parent.is_dir():
         raise SetupProblem(f"{target}: the folder {target.parent} does not exist. Create it or choose another --out.")
     return target.open("w", encoding="utf-8")

@@ -10,6 +10,7 @@ import os
 from bot.commands import settings_of
 from bot.people import Person, Role
 from bot.phrases import say
+from bot.ports import App
 from bot.turns import Language
 
 
@@ -31,7 +32,7 @@ async def run(options: argparse.Namespace) -> int:
     terminal.console.print(say(terminal.language, "terminal.welcome"), style="bold")
     async with contextlib.AsyncExitStack() as stack:
 
-        async def open_later():  # type: ignore[no-untyped-def]
+        async def open_later() -> App:
             from bot.app import open_app
 
             app = await stack.enter_async_context(open_app(settings, purpose="coach chat"))

@@ -173,7 +173,7 @@ class SqlStore:
 
     async def rows(self, query: str, **values: Any) -> list[Mapping[str, Any]]:
         async with self.reader.connect() as connection:
-            return [row._mapping for row in await connection.execute(sa.text(query), values)]
+            return [dict(row._mapping) for row in await connection.execute(sa.text(query), values)]
 
 
 def _person(row: Mapping[Any, Any]) -> Person:
