@@ -8,7 +8,9 @@ pip() { "$folder/v/bin/python" -m pip --disable-pip-version-check "$@"; }
 pip install -q "setuptools>=77" wheel
 pip install -q "torch==2.13.0"
 printf 'torch==2.13.0\n' > "$folder/c"
-[ -f requirements.lock ] && [ "${1:-}" != "--upgrade" ] && cat requirements.lock requirements-dev.lock 2>/dev/null >> "$folder/c"
+if [ "${1:-}" != "--upgrade" ]; then  # keep what is locked already
+  cat requirements*.lock >> "$folder/c"
+fi
 pip install -q -c "$folder/c" .
 write() { pip freeze --exclude key-account-coach --exclude torch | grep -v ' @ ' | sort -f > "$1"; }
 write requirements.lock
