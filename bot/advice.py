@@ -52,8 +52,8 @@ def answer(
     """Decline, chat, abstain, clarify or coach: the first that applies."""
     if reading.improper:
         return Outcome(session.doing(Advising(situation=text)), guard.refusal(app, reading, language))
-    if reading.chat and not before.situation:
-        return Outcome(session, greeting(language))
+    if reading.chat:
+        return Outcome(session, greeting(language, again=bool(session.history)))
     found = app.retriever.search(text, limit=10, language=language)
     documents = [hit for hit in found.hits if hit.passage.kind == "document"] if found.found else []
     if reading.in_scope < 0.5 and not before.situation:
@@ -93,8 +93,9 @@ def _pairs(topics: Sequence[TopicBelief], limit: int = 5) -> tuple[tuple[str, fl
     return tuple((item.card, round(item.score, 4)) for item in topics[:limit])
 
 
-def greeting(language: Language) -> Reply:
-    return Reply((Say(say(language, "advice.greeting")),), language, "chat")
+def greeting(language: Language, *, again: bool = False) -> Reply:
+    """Who I am and what to write; in the middle of a conversation just a nod."""
+    return Reply((Say(say(language, "advice.nod" if again else "advice.greeting")),), language, "chat")
 
 
 def abstain(app: App, session: Session, text: str, reading: Reading, language: Language) -> Outcome:
