@@ -122,15 +122,21 @@ def _lock_or_explain(lock: IO[str], path: Path, purpose: str) -> None:
 
 
 async def stock(shelf: Shelf, settings: Settings) -> None:
-    """Bring the bundled cards on the shelf up to date. A team card with the same id is never overwritten."""
+    """Bring the bundled cards on the shelf up to date.
+
+    A card comes in only if this very text was never on the shelf: so a team card with the same id is not
+    overwritten, and what trainers retired or rolled back stays as they left it.
+    """
+    history = await shelf.history()
+    if history and not any(item["author"] == "bundled" for item in history):
+        return  # filled with other content only (coach ingest --no-playbook)
     here = {item.document: item for item in await shelf.documents()}
-    if not here and await shelf.version():
-        return  # emptied on purpose, or filled with other content only
+    seen = await shelf.seen()
     sources = {path.stem: path for path in sorted((settings.playbook_dir or bundled_playbook()).glob("*.md"))}
     changed = [
         path
         for card_id, path in sources.items()
-        if card_id not in here or (here[card_id].owner == "bundled" and here[card_id].sha256 != _sha256(path))
+        if (card_id, _sha256(path)) not in seen and (card_id not in here or here[card_id].owner == "bundled")
     ]
     gone = [item.document for item in here.values() if item.owner == "bundled" and item.document not in sources]
     if changed or gone:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from knowledge.cards import parse_card
-from knowledge.cleaning import Cleaned, Correction, clean
+from knowledge.cleaning import Cleaned, Correction, Dropped, clean
 from knowledge.passages import Page, Passage, language_of
 from knowledge.problems import CoachError, ContentProblem
 from knowledge.readers import MAX_BYTES, SUFFIXES
@@ -51,11 +51,15 @@ class Prepared:
 
     edition: Edition
     pages: int
-    cleaned: Cleaned = Cleaned((), (), ())
+    cleaned: Cleaned | None = None  # None for a card: its words are the trainer's own
 
     @property
     def corrections(self) -> tuple[Correction, ...]:
-        return self.cleaned.corrections
+        return self.cleaned.corrections if self.cleaned else ()
+
+    @property
+    def dropped(self) -> tuple[Dropped, ...]:
+        return self.cleaned.dropped if self.cleaned else ()
 
 
 def document_id(name: str) -> str:
@@ -71,13 +75,17 @@ def find_sources(paths: Iterable[str]) -> tuple[list[Source], list[ContentProble
     found: dict[Path, Source] = {}
     problems: list[ContentProblem] = []
     for given in paths:
-        here = [Path(given)] if Path(given).exists() else [Path(item) for item in sorted(glob.glob(given, recursive=True))]
+        here = [Path(given)] if Path(given).exists() else _matching(given)
         if not here:
             problems.append(Unreadable(given, "missing"))
         for path in here:
             for source in _below(path):
                 found.setdefault(source.path.resolve(), source)
     return list(found.values()), problems
+
+
+def _matching(pattern: str) -> list[Path]:
+    return [Path(item) for item in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207 (it may be absolute)
 
 
 def _below(path: Path) -> Iterator[Source]:

@@ -283,6 +283,12 @@ class Shelf:
             return found
         return [row for row in found if any(change.get("document") == document for change in row["changes"])]
 
+    async def seen(self) -> set[tuple[str, str]]:
+        """(document, sha256) of everything that was ever published."""
+        query = sa.select(revisions.c.document, revisions.c.sha256).where(revisions.c.state == "published")
+        async with self.engine.connect() as connection:
+            return {(document, sha256) for document, sha256 in await connection.execute(query)}
+
     async def cards(self, version: int | None = None) -> dict[str, Card]:
         """The cards of a version by id, parsed from their stored files."""
         async with self.engine.connect() as connection:

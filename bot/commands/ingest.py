@@ -123,7 +123,7 @@ async def _keep(app: App, prepared: Sequence[Any], options: argparse.Namespace, 
     for item in prepared:
         row = {
             "id": item.edition.id, "title": item.edition.title, "pages": item.pages, "passages": len(item.edition.passages),
-            "dropped": [{"place": drop.place, "text": drop.text, "why": drop.why} for drop in item.cleaned.dropped],
+            "dropped": [{"place": drop.place, "text": drop.text, "why": drop.why} for drop in item.dropped],
             "corrections": [{"place": fix.place, "before": fix.before, "after": fix.after} for fix in item.corrections],
             "corrected": bool(options.accept_cleaning and item.corrections),
             "remarks": item.edition.details.get("remarks", []),

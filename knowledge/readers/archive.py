@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -54,10 +55,8 @@ def _real_name(info: zipfile.ZipInfo) -> str:
     """Chinese Windows writes names in GBK without saying so."""
     name = info.filename
     if not info.flag_bits & 0x800:
-        try:
+        with contextlib.suppress(UnicodeEncodeError, UnicodeDecodeError):
             name = name.encode("cp437").decode("gb18030")
-        except (UnicodeEncodeError, UnicodeDecodeError):
-            pass
     return "/".join(part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("..", "/"))
 
 
