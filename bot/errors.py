@@ -3,6 +3,7 @@
 CoachError
 ├── CannotHelp          spoken to the person, in their language (a phrase key with its values)
 │   └── NotAllowed      … because their role may not do it
+├── ModelFailed         to the log: why a language model's words were not used; the person gets the cards' words
 ├── ContentProblem      to the trainer: file, line, what is wrong, how to mend it (knowledge/problems.py)
 └── SetupProblem        to the operator: the thing, the reason, the cure
 Anything else is our bug: the front end says so kindly, logs it with a reference, and raises it under test.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from knowledge.problems import CoachError, ContentProblem, ContentProblems, SetupProblem
 
-__all__ = ["CannotHelp", "CoachError", "ContentProblem", "ContentProblems", "NotAllowed", "SetupProblem"]
+__all__ = ["CannotHelp", "CoachError", "ContentProblem", "ContentProblems", "ModelFailed", "NotAllowed", "SetupProblem"]
 
 
 class CannotHelp(CoachError):
@@ -26,3 +27,11 @@ class CannotHelp(CoachError):
 
 class NotAllowed(CannotHelp):
     """The person's role may not do this."""
+
+
+class ModelFailed(CoachError):
+    """A language model gave nothing that can be used. `kind` is one short word for counting, the text says why."""
+
+    def __init__(self, kind: str, why: str) -> None:
+        super().__init__(f"{kind}: {why}")
+        self.kind = kind

@@ -6,7 +6,7 @@ Activities depend on these shapes only; `app.py` is the only place that names co
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -58,17 +58,42 @@ class ModelAnswer:
     seconds: float = 0.0
 
 
+Listen = Callable[[str], Awaitable[None]]
+
+
 class ChatModel(Protocol):
-    """A language model. Failures are `ModelFailed` (bot/chat_models.py): `drafting.py` turns them into None."""
+    """A language model. Every failure is a `ModelFailed` with its reason: `drafting.py` turns it into None."""
 
     @property
     def name(self) -> str: ...
 
     async def answer(
-        self, prompt: str, *, system: str = "", schema: Mapping[str, Any] | None = None, max_tokens: int = 600
-    ) -> ModelAnswer: ...
+        self,
+        prompt: str,
+        *,
+        system: str = "",
+        schema: Mapping[str, Any] | None = None,
+        max_tokens: int = 600,
+        listen: Listen | None = None,
+    ) -> ModelAnswer:
+        """`data` is None when a schema was asked for and no JSON object came. `listen` hears the text so far."""
 
-    def stream(self, prompt: str, *, system: str = "", max_tokens: int = 600) -> AsyncIterator[str]: ...
+
+class Typing(Protocol):
+    """Shows a reply that is still being written; the finished reply replaces it. Front ends implement it."""
+
+    async def show(self, text: str) -> None:
+        """The text so far: plain, already filtered, never an error if it cannot be shown."""
+
+
+class Unseen:
+    """Nobody watches while the reply is written."""
+
+    async def show(self, text: str) -> None:
+        """Nothing to show."""
+
+
+UNSEEN: Typing = Unseen()
 
 
 class Store(Protocol):
@@ -98,6 +123,9 @@ class Store(Protocol):
 
     async def welcome(self, person: Person, at: datetime) -> None: ...
 
+    async def prune(self, *, history: datetime, letters: datetime) -> None:
+        """Delete what is older than the company keeps it."""
+
     async def rows(self, query: str, **values: Any) -> list[Mapping[str, Any]]:
         """Read-only SQL with named parameters, for reports and screens."""
 
@@ -112,6 +140,7 @@ class App:
     clock: Clock
     chance: random.Random
     model: ChatModel | None = None
+    typing: Typing = UNSEEN
     data_dir: Path = Path()
     shelf: Any = None  # knowledge.shelf.Shelf, for the desk
     extras: dict[str, Any] = field(default_factory=dict)  # scenarios, questions …: loaded once, keyed by room
