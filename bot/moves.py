@@ -120,19 +120,27 @@ class Ear:
         """Rules on the whole sentence, the learned model on it and on its clauses."""
         plain, asking = normalise(sentence), is_question(sentence)
         ruled = self._ruled("moves", plain)
-        scores: dict[str, float] = {}
-        model = self.models["moves"]
-        for part in parts:
-            odds = model.probabilities(vectors[part], normalise(part))
-            for i in odds.argsort()[::-1][:3]:
-                scores[model.labels[i]] = max(scores.get(model.labels[i], 0.0), float(odds[i]))
+        whole, scores = self._scores(parts[:1], vectors), self._scores(parts, vectors)
         bad = self.taught.bad()
-        sure = {name for name, score in scores.items() if score >= (SURE_BAD if name in bad else SURE)}
-        found = (sure - BY_RULE) | ruled
+        sure = {name for name, score in scores.items() if score >= SURE and name not in bad}
+        if not ruled - bad:  # a fragment may sound harsh inside a helpful sentence
+            sure |= {name for name, score in whole.items() if score >= SURE_BAD and name in bad - BY_RULE}
+        found = sure | ruled
         found = _consistent(found, ruled, asking) - {"other"}
         ordered = sorted(found, key=lambda name: (name not in ruled, -scores.get(name, 0.0)))
         guesses = sorted(((n, s) for n, s in scores.items() if n not in found and s >= UNSURE and n != "other"), key=lambda item: -item[1])
         return Heard(sentence, tuple(ordered), asking, tuple(guesses[:3]))
+
+
+    def _scores(self, parts: Sequence[str], vectors: dict[str, Any]) -> dict[str, float]:
+        """The best probability of each move over the parts (the three likeliest of each)."""
+        model = self.models["moves"]
+        scores: dict[str, float] = {}
+        for part in parts:
+            odds = model.probabilities(vectors[part], normalise(part))
+            for i in odds.argsort()[::-1][:3]:
+                scores[model.labels[i]] = max(scores.get(model.labels[i], 0.0), float(odds[i]))
+        return scores
 
 
 def _longer(parts: Sequence[str]) -> list[str]:
