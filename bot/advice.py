@@ -165,10 +165,11 @@ def _advice(
     title = card.title.text(language)
     key = {"myth": "reading_myth", "warning": "reading_warning"}.get(card.polarity, "reading")
     yield Say(say(language, f"advice.{key}", title=title), "heading")
-    if cause:
-        yield from source.quotes(card, [(cause, f"cause:{cause.id}")], say(language, "advice.cause"), "diagnosis")
-    else:
+    if card.kind != "problem" or cause is None:  # an idea or a method is first of all explained
         yield from source.quotes(card, [(card.summary, "overview")], "", "diagnosis")
+    if cause:
+        label = "cause" if card.kind == "problem" else "pitfall"
+        yield from source.quotes(card, [(cause, f"cause:{cause.id}")], say(language, f"advice.{label}"), "diagnosis")
     yield from _change_of_mind(card, causes, topics, source, language)
 
     fresh = Fresh(state.shown)

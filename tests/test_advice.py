@@ -36,7 +36,7 @@ async def test_twins_reach_the_same_card_in_their_own_language(playbook: App, zh
 async def test_the_form_is_complete_and_fits_one_screen(playbook: App, text: str) -> None:
     reply = (await turn(playbook, Session("t", REP.id), text)).reply
     visible = [quote.role for quote in reply.of(Quote) if not quote.folded]
-    assert visible.count("diagnosis") == 1 and visible.count("say") == 1 and visible.count("caution") == 1
+    assert 1 <= visible.count("diagnosis") <= 2 and visible.count("say") == 1 and visible.count("caution") == 1
     assert 1 <= visible.count("ask") <= 2 and 2 <= visible.count("step") <= 3
     assert len(plain(reply)) <= CAP[reply.language]
 
