@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -413,3 +413,31 @@ def changed_answers(questions: Sequence[str], before: Callable[[str], str], afte
         if was != becomes:
             found.append(Remark("answer", values={"question": question, "before": was, "after": becomes}))
     return found
+
+
+# ------------------------------------------------------------------ everything at once
+
+
+def examine(new: Sequence[Passage], replaced: Collection[str], library: Any, trial: Any, questions: Sequence[str] = ()) -> list[Remark]:
+    """All remarks on new passages. `library` is what is published now, `trial` the same with the new passages last."""
+    rows = [i for i, item in enumerate(library.passages) if item.document not in replaced]
+    published = [library.passages[i] for i in rows]
+    vectors = trial.vectors[len(trial.passages) - len(new) :], library.vectors[rows]
+    asked = unfindable(new, lambda question: [hit.passage.id for hit in trial.search(question, limit=FINDABLE).hits])
+    answers = changed_answers(questions, lambda question: _first_title(library, question), lambda question: _first_title(trial, question))
+    return [*languages(new), *compare(new, published, vectors, trial.similarity), *asked, *answers]
+
+
+def _first_title(library: Any, question: str) -> str:
+    hits = library.search(question, limit=1).hits
+    return hits[0].passage.title if hits else ""
+
+
+def golden_questions(cards: Mapping[str, Any], each: int = 1) -> list[str]:
+    """Messages that the cards name as theirs, a few for each card and language."""
+    return [
+        item.text
+        for card in cards.values()
+        for language in card.languages
+        for item in card.situations.texts(language)[:each]
+    ]

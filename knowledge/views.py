@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,6 +81,14 @@ class Views:
             return np.zeros((0, self._embedder.dimension), np.float32)
         return np.stack([np.frombuffer(known[key], np.float32) for key, _ in texts])
 
+    async def trial(self, new: Sequence[Passage], replaced: Collection[str] = ()) -> Library:
+        """The current library with `new` passages (they come last) in the place of the `replaced` documents'."""
+        library = self.library
+        kept = [i for i, item in enumerate(library.passages) if item.document not in replaced]
+        vectors = await self.embed([(item.content_hash, item.search_text) for item in new])
+        passages = [*(library.passages[i] for i in kept), *new]
+        return replace(library, passages=passages, vectors=np.concatenate([library.vectors[kept], vectors]))
+
     async def _models(self, cards: Mapping[str, Card]) -> dict[str, Linear]:
         """The learned models over the cards' examples: from the cache of the set-up, from our views, or trained."""
         assert self._embedder is not None
@@ -117,6 +126,13 @@ class Views:
 
     def similarity(self, left: Sequence[str], right: Sequence[str]) -> Any:
         return self.library.similarity(left, right)
+
+    @property
+    def embedding(self) -> str:
+        return self.library.embedder.fingerprint
+
+    def vectors(self, texts: Sequence[str]) -> Any:
+        return self.library.embedder.documents(texts)
 
 
 # Models trained at set-up (`coach reindex --shared`), so that a new data directory starts at once.
