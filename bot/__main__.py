@@ -25,14 +25,18 @@ for _key, _value in {
 COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("chat", "talk to the coach in this terminal"),
     "telegram": ("telegram", "run the Telegram bot"),
+    "people": ("people", "who may use the bot: list, invite, roles, remove, claim"),
     "ask": ("ask", "answer one question, or a batch"),
     "search": ("search", "search passages, for one question or a batch"),
     "topics": ("topics", "list the playbook's topics"),
     "card": ("card", "show a card"),
     "ingest": ("ingest", "add documents or passages to the playbook"),
     "lint": ("lint", "check cards and other content"),
+    "score": ("score", "score talks from transcripts"),
+    "roleplay": ("roleplay", "play lines against a scenario, in batch"),
     "reindex": ("reindex", "rebuild the search views"),
     "eval": ("eval", "measure answers against a golden set"),
+    "check-quiz": ("check_quiz", "check quiz questions against their passages"),
     "doctor": ("doctor", "check settings, data, views and model, and say what to do"),
     "completion": ("completion", "print a shell completion script"),
 }
