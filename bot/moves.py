@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bot.ports import App
 from bot.turns import Language
 from knowledge.keywords import normalise
 from knowledge.passages import language_of
@@ -25,6 +26,8 @@ Embed = Callable[[Sequence[str]], Any]  # texts → float32 array (len(texts), d
 SURE = 0.5  # probability from which a clause counts
 SURE_BAD = 0.6  # … as a harmful move: an unjust accusation costs more than a missed one
 TEMPERATURE = 0.45  # fitted once on held-out examples (moves 0.4, customer 0.5)
+SURE_GRAVE = 0.8  # … as one that closes the integrity gate
+GRAVE = frozenset({"improper", "badmouth"})
 BY_RULE = frozenset({"grader_talk"})  # has consequences for the whole score: never by resemblance alone
 UNSURE = 0.2  # below it a move isn't even offered in "do you mean …?"
 
@@ -124,7 +127,7 @@ class Ear:
         bad = self.taught.bad()
         sure = {name for name, score in scores.items() if score >= SURE and name not in bad}
         if not ruled - bad:  # a fragment may sound harsh inside a helpful sentence
-            sure |= {name for name, score in whole.items() if score >= SURE_BAD and name in bad - BY_RULE}
+            sure |= {name for name, score in whole.items() if name in bad - BY_RULE and score >= (SURE_GRAVE if name in GRAVE else SURE_BAD)}
         found = sure | ruled
         found = _consistent(found, ruled, asking) - {"other"}
         ordered = sorted(found, key=lambda name: (name not in ruled, -scores.get(name, 0.0)))
@@ -189,6 +192,14 @@ def open_ear(embed: Embed, fingerprint: str, cache: Path | None = None) -> Ear:
         if cache:
             save(cache, models, mark)
     return Ear(taught, embed, models)
+
+
+def ear_of(app: App) -> Ear:
+    """The app's ear: opened once, kept with the search views. The first time takes seconds: call it in a thread."""
+    if "ear" not in app.extras:
+        app.extras["ear"] = open_ear(app.retriever.vectors, app.retriever.embedding, app.data_dir / "views" / "moves.npz")
+    ear: Ear = app.extras["ear"]
+    return ear
 
 
 def _trained(rows: Sequence[Example], embed: Embed) -> Linear:

@@ -45,6 +45,13 @@ class Retriever(Protocol):
     def similarity(self, left: Sequence[str], right: Sequence[str]) -> Any:
         """Cosine similarities of two lists of texts: float32 array of shape (len(left), len(right))."""
 
+    @property
+    def embedding(self) -> str:
+        """The name of the embedding model; vectors of different names are never compared."""
+
+    def vectors(self, texts: Sequence[str]) -> Any:
+        """Sentence vectors: float32 array of shape (len(texts), dimension), rows of length 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
