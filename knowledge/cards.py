@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +29,7 @@ from knowledge.passages import Language, Passage
 from knowledge.problems import ContentProblem, ContentProblems
 
 BUNDLED = Path(__file__).parent / "content" / "playbook"
+_FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
 SECTIONS: dict[str, Mapping[Language, str]] = {
     "overview": {"zh": "是什么情况", "en": "What it is"},
@@ -253,7 +255,7 @@ def read_source(path: Path) -> str:
 
 
 def _split(source: str, path: str) -> tuple[str, str, int]:
-    match = re.match(r"\A---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", source, re.DOTALL)
+    match = _FRONT.match(source)
     if not match:
         raise ContentProblems([ContentProblem(path, 1, "no front matter", "start the file with a line `---`, end the fields with another `---`")])
     return match.group(1), source[match.end() :], source[: match.end()].count("\n") + 1
@@ -270,6 +272,29 @@ def _read_yaml(front: str, path: str) -> tuple[Any, yaml.Node | None]:
         ) from None
     except (yaml.YAMLError, ValueError) as error:  # control characters, impossible dates
         raise ContentProblems([ContentProblem(path, 1, f"YAML: {error}", "remove control characters, check dates")]) from None
+
+
+def line_of(source: str, at: Sequence[str | int]) -> int:
+    """The line on which a field or list item stands, e.g. ("steps", 3, "zh"); ("body", "en", 2) is a line of a body."""
+    if at and at[0] == "body":
+        return _body_line(source, at[1:])
+    match = _FRONT.match(source)
+    return _line(_composed(match.group(1)), at) if match else 1
+
+
+def _body_line(source: str, at: Sequence[str | int]) -> int:
+    """`at`: the language and the index of a line in the stripped body."""
+    lines = source.split("\n")
+    start = next((n for n, text in enumerate(lines) if re.fullmatch(rf"##[ \t]+{at[0]}[ \t]*", text.rstrip())), None) if at else None
+    if start is None:
+        return 1
+    first = next((n for n in range(start + 1, len(lines)) if lines[n].strip()), start)
+    return first + 1 + (int(at[1]) if len(at) > 1 else 0)
+
+
+@lru_cache(maxsize=64)
+def _composed(front: str) -> yaml.Node | None:
+    return yaml.compose(front, Loader=yaml.CSafeLoader)
 
 
 def _bodies(body: str, path: str, first_line: int) -> dict[str, str]:
