@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("eval", "measure answers against a golden set"),
     "check-quiz": ("check_quiz", "check quiz questions against their passages"),
     "doctor": ("doctor", "check settings, data, views and model, and say what to do"),
+    "prompts": ("prompts", "check the prompt files"),
     "completion": ("completion", "print a shell completion script"),
 }
 

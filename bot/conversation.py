@@ -10,12 +10,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from bot import advice, screens
+from bot import advice, desk, membership, privacy, screens
 from bot.errors import CannotHelp, NotAllowed
-from bot.people import PERMISSIONS, Person
+from bot.people import PERMISSIONS, PRIVATE, Person
 from bot.phrases import say
 from bot.ports import App, Outcome
-from bot.sessions import Activity, Advising, Asking, Idle, Session
+from bot.sessions import Activity, Advising, Asking, Idle, Publishing, Session
+from bot.spending import metered
 from bot.turns import LANGUAGES, Incoming, Language, Reply, Say, plain
 from knowledge.passages import language_of
 
@@ -37,7 +38,7 @@ async def _advise(app: App, person: Person, session: Session, incoming: Incoming
 
 
 async def _choose_advice(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
-    outcome = advice.choose(app, session, incoming.choice or "", language)
+    outcome = await advice.choose(app, session, incoming.choice or "", language)
     if outcome is None:
         raise CannotHelp("core.old_button")
     return outcome
@@ -51,7 +52,17 @@ COMMANDS: dict[str, Command] = {
     "card": Command(screens.card),
     "history": Command(screens.history),
     "language": Command(screens.language),
+    "settings": Command(privacy.settings),
+    "privacy": Command(privacy.privacy),
     "feedback": Command(screens.feedback),
+    "invite": Command(membership.invite),
+    "people": Command(membership.people),
+    "status": Command(membership.status),
+    "add": Command(desk.add, keeps=False),
+    "upload": Command(desk.upload, keeps=False),
+    "docs": Command(desk.docs),
+    "gaps": Command(desk.show_gaps),
+    "report": Command(desk.report),
     "cancel": Command(screens.cancel, keeps=False),
 }
 
@@ -60,6 +71,7 @@ ACTIVITIES: dict[type[Activity], Handler] = {
     Idle: _advise,
     Advising: _advise,
     Asking: screens.heard_answer,
+    Publishing: desk.hear,
 }
 
 # who understands a tapped choice, by the first word of its token
@@ -70,23 +82,39 @@ CHOOSERS: dict[str, Handler] = {
     "vote": screens.vote,
     "src": screens.source,
     "topics": screens.topics,
+    "desk": desk.choose,
+    "zone": privacy.settings,
+    "privacy": privacy.choose,
+    "invite": membership.choose,
+    "uninvite": membership.choose,
+    "person": membership.choose,
+    "role": membership.choose,
+    "out": membership.choose,
+    "in": membership.choose,
 }
 
 
 async def serve(app: App, person: Person, incoming: Incoming) -> Reply | None:
     """One turn, durable: load, respond, keep. None if this turn was answered before (its reply is in the outbox)."""
+    app, meter = await metered(app, person)
+    refused: CannotHelp | None = None
     for _ in range(3):  # another turn of this chat may have moved the session on meanwhile
         session = await app.store.session(incoming.chat, incoming.person)
-        outcome = await respond(app, person, session, incoming)
+        outcome = _refusal(app, person, session, incoming, refused) if refused else await respond(app, person, session, incoming)
         shown = plain(outcome.reply)
+        records = (*outcome.records, *(meter.records() if meter else ()))
         said = incoming.text if incoming.command is None else f"/{incoming.command} {incoming.text}"
         after = outcome.session
         if incoming.command is None:
             after = after.heard(said or f"[{incoming.choice}]", outcome.reply, shown)
-        kept = await app.store.keep(
-            incoming, replace(after, version=session.version), outcome.reply, outcome.records, outcome.asides,
-            shown=shown, playbook=app.retriever.version if app.retriever else 0,
-        )  # fmt: skip
+        try:
+            kept = await app.store.keep(
+                incoming, replace(after, version=session.version), outcome.reply, records, outcome.asides,
+                shown=shown, playbook=app.retriever.version if app.retriever else 0,
+            )  # fmt: skip
+        except CannotHelp as error:  # the database knew better (the last admin, a used-up invitation): nothing was kept
+            refused, kept = error, False
+            continue
         if kept:
             return outcome.reply
         if await app.store.answered(incoming.id):
@@ -100,8 +128,13 @@ async def respond(app: App, person: Person, session: Session, incoming: Incoming
     try:
         return await _dispatch(app, person, session, incoming, language)
     except CannotHelp as error:
-        blocks = (Say(say(language, error.phrase, **error.values)),)
-        return Outcome(session, Reply(blocks, language, "chat"))
+        return _refusal(app, person, session, incoming, error)
+
+
+def _refusal(app: App, person: Person, session: Session, incoming: Incoming, error: CannotHelp) -> Outcome:
+    """What the person can act on, in their language; the conversation stays as it was."""
+    language = reply_language(app, person, session, incoming)
+    return Outcome(session, Reply((Say(say(language, error.phrase, **error.values)),), language, "chat"))
 
 
 async def _dispatch(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
@@ -109,6 +142,8 @@ async def _dispatch(app: App, person: Person, session: Session, incoming: Incomi
         name = incoming.command
         if name not in COMMANDS or not person.may(name):
             raise NotAllowed("core.unknown_command" if name not in PERMISSIONS or name not in COMMANDS else "core.not_allowed", command=name)
+        if name in PRIVATE and not incoming.private:
+            raise CannotHelp("core.only_private", command=name)
         if not COMMANDS[name].keeps:
             session = session if name == "cancel" else session.doing(Idle())
         return await COMMANDS[name].handler(app, person, session, incoming, language)
@@ -119,8 +154,12 @@ async def _dispatch(app: App, person: Person, session: Session, incoming: Incomi
         if handler is None:
             raise CannotHelp("core.old_button")
         return await handler(app, person, session, incoming, language)
+    if incoming.attachment is not None:
+        return await desk.upload(app, person, session, incoming, language)
     if not incoming.text.strip():
         raise CannotHelp("core.empty")
+    if incoming.forwarded and person.may("add") and not isinstance(session.activity, Publishing):
+        return await desk.add(app, person, session, incoming, language)
     return await ACTIVITIES[type(session.activity)](app, person, session, incoming, language)
 
 

@@ -52,6 +52,13 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
 }
 
 
+# what concerns one person only (or hands out keys): refused in groups, with a word why
+PRIVATE = frozenset({
+    "history", "settings", "privacy", "roleplay", "quiz", "progress", "gaps", "report", "upload", "team", "assign",
+    "certify", "appeals", "invite", "people", "status",
+})  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Somebody who may use the bot. `id` is ours; `chat` is where reminders go."""

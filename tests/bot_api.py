@@ -183,13 +183,13 @@ class Person:
         rows = [row for item in self.sees()[-3:] for row in item.get("reply_markup", {}).get("inline_keyboard", [])]
         return [button["text"] for row in rows for button in row]
 
-    async def answer(self, count: int = 1, timeout: float = 20.0, chat: Chat | None = None) -> str:
+    async def answer(self, count: int = 1, patience: float = 20.0, chat: Chat | None = None) -> str:
         """Wait for the bot's next `count` messages and return their text, joined."""
-        found = await self.messages(count, timeout, chat)
+        found = await self.messages(count, patience, chat)
         return "\n".join(_text(item) for item in found)
 
-    async def messages(self, count: int = 1, timeout: float = 20.0, chat: Chat | None = None) -> list[dict[str, Any]]:
-        deadline = time.monotonic() + timeout
+    async def messages(self, count: int = 1, patience: float = 20.0, chat: Chat | None = None) -> list[dict[str, Any]]:
+        deadline = time.monotonic() + patience
         while True:
             new = [item for item in self.sees(chat) if item["message_id"] > self.read]
             if len(new) >= count:
@@ -398,13 +398,13 @@ class BotApi:
         if self.poller and not self.poller.done():
             self.poller.set_exception(Refused(why, 409))
 
-    async def _hold(self, timeout: float) -> None:
+    async def _hold(self, seconds: float) -> None:
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.poller = waiting
         self.arrived.clear()
         arrival = asyncio.ensure_future(self.arrived.wait())
         try:
-            await asyncio.wait({waiting, arrival}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({waiting, arrival}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 waiting.result()
         finally:

@@ -123,8 +123,10 @@ async def test_strangers_blockers_and_wrong_tokens(api: BotApi, bot: telegram.Bo
     someone.blocks()
     with pytest.raises(Forbidden, match="blocked"):
         await bot.send_message(1, "hi")
+    stranger = telegram.Bot("1:wrong", base_url=api.base_url)
     with pytest.raises(InvalidToken):
-        await telegram.Bot("1:wrong", base_url=api.base_url).initialize()
+        await stranger.initialize()
+    await stranger.shutdown()
 
 
 async def test_files_and_quizzes_have_their_limits(api: BotApi, bot: telegram.Bot) -> None:

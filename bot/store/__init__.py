@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.people import Person, Role
 from bot.sessions import Session, session_from_json, session_to_json
+from bot.store import desk, people, usage
 from bot.store import tables as t
 from bot.turns import Aside, Incoming, Record, Reply, reply_to_json
 
@@ -62,6 +63,14 @@ WRITERS: dict[str, Writer] = {
     "feedback": _write_feedback,
     "audit": _write_audit,
     "person": _write_person,
+    "invitation": people.write_invitation,
+    "uninvite": people.write_uninvite,
+    "join": people.write_join,
+    "roles": people.write_roles,
+    "forget": people.write_forget,
+    "usage": usage.write_usage,
+    "gap-answered": desk.write_gap_answered,
+    "gap-withheld": desk.write_gap_withheld,
 }
 
 
@@ -109,7 +118,7 @@ class SqlStore:
                 await WRITERS[record.kind](connection, incoming, record.data)
             await self._post(connection, incoming, reply, asides)
             await connection.execute(
-                t.inbox.update().where(t.inbox.c.id == incoming.id).values(state="done", error=None)
+                t.inbox.update().where(t.inbox.c.id == incoming.id).values(state="done", raw="", error=None)
             )
         return True
 
@@ -170,6 +179,27 @@ class SqlStore:
             done = await connection.execute(t.persons.update().where(t.persons.c.id == person.id).values(**values))
             if not done.rowcount:
                 await connection.execute(t.persons.insert().values(id=person.id, options={}, joined=at, **values))
+
+    async def prune(self, *, history: datetime, letters: datetime) -> None:
+        """Delete turns and replies older than `history`, answered or parked letters older than `letters`.
+
+        Delivered replies to people who were forgotten go too, and closed letters lose their names.
+        """
+        closed = t.inbox.c.state.in_(("done", "parked"))
+        sent = t.outbox.c.state.in_(("sent", "dead"))
+        known, chats = sa.select(t.persons.c.id), sa.select(t.persons.c.chat)
+        async with self.engine.begin() as connection:
+            await connection.execute(t.turns.delete().where(t.turns.c.at < history))
+            await connection.execute(t.gaps.delete().where(t.gaps.c.at < history))
+            await connection.execute(t.sessions.delete().where(t.sessions.c.at < history))
+            await connection.execute(t.outbox.delete().where(sent, t.outbox.c.at < history))
+            gone = sa.and_(t.outbox.c.person != "", t.outbox.c.person.not_in(known))
+            strangers = sa.and_(t.outbox.c.chat.like("tg:%"), t.outbox.c.chat.not_like("tg:-%"), t.outbox.c.chat.not_in(chats))
+            await connection.execute(t.outbox.delete().where(sent, sa.or_(gone, strangers)))
+            await connection.execute(t.inbox.delete().where(closed, t.inbox.c.received < letters))
+            await connection.execute(t.inbox.update().where(t.inbox.c.state == "done", t.inbox.c.chat != "").values(chat="", person=""))
+            await connection.execute(t.polls.delete().where(t.polls.c.at < history))
+            await connection.execute(t.invitations.delete().where(t.invitations.c.until < history))
 
     async def rows(self, query: str, **values: Any) -> list[Mapping[str, Any]]:
         async with self.reader.connect() as connection:

@@ -62,10 +62,39 @@ outbox = sa.Table(
     sa.Column("sent_parts", sa.Integer, nullable=False, server_default="0"),  # messages of this reply already delivered
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("not_before", When),
-    sa.Column("message", sa.String(200)),  # platform message id(s)
+    sa.Column("message", sa.Text),  # the platform's message ids, by spaces
     sa.Column("error", sa.Text),
     sa.UniqueConstraint("incoming", "part", "chat", name="outbox_once"),
     sa.Index("outbox_waiting", "state", "chat", "id"),
+)
+leases = sa.Table(  # who works on a chat just now, when several processes share the database
+    "leases",
+    metadata,
+    sa.Column("chat", sa.String(100), primary_key=True),
+    sa.Column("worker", sa.String(100), nullable=False),
+    sa.Column("until", When, nullable=False),
+)
+polls = sa.Table(  # the platform's poll id → our quiz question, for the answer that comes later
+    "polls",
+    metadata,
+    sa.Column("id", sa.String(100), primary_key=True),
+    sa.Column("token", sa.String(200), nullable=False),
+    sa.Column("chat", sa.String(100), nullable=False),
+    sa.Column("person", sa.String(100), nullable=False, server_default=""),
+    sa.Column("at", When, nullable=False),
+)
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("id", Id, primary_key=True, autoincrement=True),
+    sa.Column("code_sha256", sa.String(64), nullable=False, unique=True),  # the code itself is shown once, never kept
+    sa.Column("roles", sa.JSON, nullable=False),
+    sa.Column("team", sa.Text, nullable=False, server_default=""),
+    sa.Column("person", sa.String(100), nullable=False),  # who invited; empty for the claim link
+    sa.Column("made", When, nullable=False),
+    sa.Column("until", When, nullable=False),
+    sa.Column("uses_left", sa.Integer, nullable=False),
+    sa.Column("revoked", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 turns = sa.Table(
     "turns",

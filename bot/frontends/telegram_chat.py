@@ -1,0 +1,525 @@
+"""The bot in Telegram: what people do there becomes turns, replies become messages. Nothing else is decided here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+os.environ.setdefault("PTB_TIMEDELTA", "true")  # before telegram is imported: retry_after as a timedelta
+
+from telegram import (
+    Bot,
+    BotCommand,
+    BotCommandScopeChat,
+    BotCommandScopeDefault,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    LinkPreviewOptions,
+    Message,
+    ReplyParameters,
+    Update,
+)  # fmt: skip
+from telegram.constants import ChatAction, ParseMode
+from telegram.error import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    RetryAfter,
+    TelegramError,
+)  # fmt: skip
+from telegram.request import HTTPXRequest
+
+from bot.admission import Admission
+from bot.conversation import COMMANDS
+from bot.errors import CannotHelp, SetupProblem
+from bot.frontends.telegram_screen import Document, Keyboard, Parcel, Photo, Quiz, Text, parcels, token_behind
+from bot.mailbox import Later, Mailbox, Receipt, Undeliverable
+from bot.people import Person
+from bot.phrases import phrases
+from bot.ports import App
+from bot.settings import Settings
+from bot.store.mail import Letter, Mail, Post
+from bot.turns import LANGUAGES, Aside, Attachment, Incoming, Language
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+PREFIX = "tg:"
+UPDATES = ("message", "edited_message", "callback_query", "my_chat_member", "poll_answer")
+POLL_SECONDS = 25
+TYPING_AFTER, TYPING_EVERY = 0.5, 4.5
+UNREAD = ("voice", "video_note", "audio", "video", "sticker", "animation", "photo", "location", "contact", "poll", "dice", "story")
+
+
+# -- what comes in -------------------------------------------------------------------------------------
+
+
+def letter_of(raw: dict[str, Any], bot_id: int, received: datetime) -> Letter:
+    """An update as a letter, whatever is in it: nothing here fails on a shape that we don't know."""
+    number = raw.get("update_id")
+    number = number if isinstance(number, int) else 0
+    content = next((value for key, value in raw.items() if key != "update_id" and isinstance(value, dict)), {})
+    message = _dict(content.get("message")) or content
+    sender = _dict(content.get("from")) or _dict(content.get("user"))
+    chat = _dict(message.get("chat")) or sender
+    reply_to = f"-{message.get('message_id')}" if str(chat.get("type", "private")) != "private" else ""
+    return Letter(
+        id=f"tg-{bot_id}-{number}{reply_to}", ordinal=number, chat=_chat_key(chat.get("id", "?"), message),
+        person=f"{PREFIX}{sender.get('id', '?')}", raw=json.dumps(raw, ensure_ascii=False), received=received,
+    )  # fmt: skip
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _chat_key(chat_id: object, message: dict[str, Any]) -> str:
+    """`tg:<chat>`; a topic of a forum is a chat of its own: `tg:<chat>#<topic>`."""
+    topic = message.get("message_thread_id") if message.get("is_topic_message") else None
+    return f"{PREFIX}{chat_id}#{topic}" if topic else f"{PREFIX}{chat_id}"
+
+
+def address(chat: str) -> tuple[int, int | None]:
+    """The platform's chat id and topic of a chat key."""
+    number, _, topic = chat.removeprefix(PREFIX).partition("#")
+    return int(number), int(topic) if topic else None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A turn, or (`remark`) the phrase that answers something which is not one."""
+
+    incoming: Incoming
+    remark: str | None = None
+
+
+def heard(update: Update, letter: Letter, me: Bot) -> Heard | None:
+    """What a person did, or None if it is not meant for us."""
+    if update.callback_query:
+        query = update.callback_query
+        private = bool(query.message and query.message.chat.type == "private")
+        turn = _turn(letter, letter.received, query.from_user, private=private)
+        return Heard(replace(turn, choice=query.data or ""))
+    message = update.message or update.edited_message
+    if message is None or message.from_user is None or message.from_user.is_bot:
+        return None
+    private = message.chat.type == "private"
+    if not private and not _addressed(message, me):
+        return None
+    turn = _turn(letter, message.date, message.from_user, private=private)
+    if update.edited_message:
+        return Heard(turn, "telegram.edited") if private else None
+    return _message(message, replace(turn, forwarded=message.forward_origin is not None), me)
+
+
+def _turn(letter: Letter, at: datetime, user: Any, *, private: bool) -> Incoming:
+    return Incoming(
+        id=letter.id, chat=letter.chat, person=f"{PREFIX}{user.id}", at=at.astimezone(UTC), private=private,
+        language_hint=user.language_code, display_name=user.full_name[:100],
+    )  # fmt: skip
+
+
+def _message(message: Message, turn: Incoming, me: Bot) -> Heard | None:
+    text = message.text or message.caption or ""
+    if message.document:
+        file = message.document
+        attachment = Attachment(Path(file.file_name or "file").name, file.file_size or 0, file.file_id, media_type=file.mime_type)
+        return Heard(replace(turn, text=text.strip(), attachment=attachment))
+    if not text:
+        kinds = [kind for kind in UNREAD if getattr(message, kind, None)]
+        return Heard(turn, "telegram.voice" if "voice" in kinds else "telegram.unread") if kinds else None
+    if not turn.private:
+        text = re.sub(rf"@{re.escape(me.username)}\b", "", text, flags=re.IGNORECASE)
+    if found := re.match(r"\s*[/／](\w+)(?:@(\w+))?(?:\s+|$)(.*)", text, re.DOTALL):
+        if found[2] and found[2].lower() != me.username.lower():
+            return None
+        return Heard(replace(turn, command=found[1].lower(), text=found[3].strip()))
+    return Heard(replace(turn, text=text.strip()))
+
+
+def _addressed(message: Message, me: Bot) -> bool:
+    """In a group: a command (ours or bare), a mention, or a reply to the bot."""
+    text = message.text or message.caption or ""
+    if f"@{me.username}".lower() in text.lower():
+        return True
+    if message.reply_to_message and message.reply_to_message.from_user:
+        return message.reply_to_message.from_user.id == me.id
+    return re.match(r"[/／]\w+(\s|$)", text) is not None
+
+
+# -- the bot -------------------------------------------------------------------------------------------
+
+
+class RawBot(Bot):
+    """A bot that hands out updates as they came: parsed one by one later, one that we don't understand stops nobody."""
+
+    async def raw_updates(self, offset: int, seconds: int) -> list[dict[str, Any]]:
+        asked = {"offset": offset, "timeout": seconds, "allowed_updates": list(UPDATES)}
+        found: list[dict[str, Any]] = await self._post("getUpdates", asked, read_timeout=seconds + 10.0)
+        return found
+
+
+class TelegramChat:
+    """Receives updates (polling or webhook), answers them through the mailbox, delivers replies."""
+
+    def __init__(self, app: App, mail: Mail, bot: RawBot) -> None:
+        self.app, self.mail, self.bot = app, mail, bot
+        self.admission = Admission(app)
+        self.mailbox = Mailbox(mail, self, self.answer, self.admission.apologise, app.clock)
+        self.pace = Pace(time.monotonic)
+        self.stopping = asyncio.Event()
+        self.trouble: SetupProblem | None = None
+        self._errands: set[asyncio.Task[None]] = set()
+        self._menus: dict[str, tuple[object, ...]] = {}
+        app.extras["fetch"] = self.fetch
+
+    async def answer(self, letter: Letter) -> Sequence[Aside] | None:
+        """One update: None if a turn was kept, else what to say about it."""
+        update = Update.de_json(json.loads(letter.raw), self.bot)
+        if update.my_chat_member:
+            await self._membership(update)
+            return []
+        if update.callback_query:
+            self._errand(self.bot.answer_callback_query(update.callback_query.id))
+        found = await self._poll_answer(update, letter) if update.poll_answer else heard(update, letter, self.bot)
+        if found is None:
+            return []
+        incoming = await self._with_token(found.incoming)
+        async with self._typing(incoming):
+            posts = await self.admission.attend(incoming, found.remark)
+        if incoming.private and posts is None:
+            await self._menu(incoming)
+        return posts
+
+    async def _membership(self, update: Update) -> None:
+        """Somebody blocked or unblocked us."""
+        assert update.my_chat_member is not None
+        chat = f"{PREFIX}{update.my_chat_member.chat.id}"
+        if update.my_chat_member.new_chat_member.status in ("kicked", "left"):
+            await self.mail.unreachable(chat, "blocked")
+        else:
+            await self.mail.reachable(chat)
+
+    async def _poll_answer(self, update: Update, letter: Letter) -> Heard | None:
+        """A vote in a quiz: the platform names the poll, we know the question."""
+        assert update.poll_answer is not None
+        known = await self.mail.poll(update.poll_answer.poll_id)
+        if known is None or update.poll_answer.user is None or not update.poll_answer.option_ids:
+            return None
+        token, chat, _ = known
+        turn = _turn(letter, letter.received, update.poll_answer.user, private=not chat.startswith(f"{PREFIX}-"))
+        return Heard(replace(turn, chat=chat, poll=token, poll_options=tuple(update.poll_answer.option_ids)))
+
+    async def _with_token(self, incoming: Incoming) -> Incoming:
+        """Resolve shortened tokens, and buttons that stand in for a poll."""
+        choice = incoming.choice
+        if choice and choice.startswith("~"):
+            choice = token_behind(choice, await self.mail.offered(incoming.chat)) or choice
+        if choice and choice.startswith("poll:"):
+            token, _, option = choice.removeprefix("poll:").rpartition(":")
+            return replace(incoming, choice=None, poll=token, poll_options=(int(option),))
+        return replace(incoming, choice=choice)
+
+    @contextlib.asynccontextmanager
+    async def _typing(self, incoming: Incoming) -> AsyncIterator[None]:
+        """Show "typing…" while a turn takes longer than a moment."""
+
+        async def show() -> None:
+            await asyncio.sleep(TYPING_AFTER)
+            chat, topic = address(incoming.chat)
+            while True:
+                with contextlib.suppress(TelegramError):
+                    await self.bot.send_chat_action(chat, ChatAction.TYPING, message_thread_id=topic)
+                await asyncio.sleep(TYPING_EVERY)
+
+        task = asyncio.create_task(show())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    def _errand(self, call: Coroutine[Any, Any, Any]) -> None:
+        """A call that nobody waits for, and whose failure costs nothing."""
+
+        async def run() -> None:
+            try:
+                await call
+            except TelegramError as error:
+                log.debug("an errand failed: %s", error)
+
+        task = asyncio.create_task(run())
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def _menu(self, incoming: Incoming) -> None:
+        """Each person sees the commands of their roles, in their language."""
+        person = await self.app.store.person(incoming.person)
+        if person is None or not person.active:
+            return
+        hint = person.language or incoming.language_hint or self.app.settings.language or "zh"
+        language: Language = "zh" if hint.lower().startswith("zh") else "en"
+        menu = (language, *commands_of(person))
+        if self._menus.get(incoming.chat) == menu:
+            return
+        self._menus[incoming.chat] = menu
+        known = phrases(language)
+        commands = [BotCommand(name, known[f"core.help_{name}"][:256]) for name in commands_of(person)]
+        self._errand(self.bot.set_my_commands(commands, BotCommandScopeChat(address(incoming.chat)[0])))
+
+    async def fetch(self, attachment: Attachment) -> Attachment:
+        """The attachment with its bytes on disk (`path`), or CannotHelp: too big, gone, not reachable."""
+        limit = min(self.app.settings.upload_megabytes, 20)
+        if attachment.size > limit * 1024 * 1024:
+            raise CannotHelp("telegram.file_too_big", limit=limit)
+        folder = self.app.data_dir / "uploads"
+        folder.mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256(attachment.handle.encode()).hexdigest()[:24] + Path(attachment.name).suffix.lower()[:12]
+        try:
+            file = await self.bot.get_file(attachment.handle)
+            await file.download_to_drive(folder / name)
+        except BadRequest as error:
+            phrase = "telegram.file_too_big" if "too big" in str(error).lower() else "telegram.file_gone"
+            raise CannotHelp(phrase, **({"limit": 20} if "too_big" in phrase else {})) from error
+        except TelegramError as error:
+            raise CannotHelp("telegram.file_gone") from error
+        return replace(attachment, path=str(folder / name))
+
+    # -- delivering ------------------------------------------------------------------------------------
+
+    def pack(self, post: Post) -> Sequence[Parcel]:
+        return parcels(post.reply, post.incoming, votes=post.part == 0 and post.incoming.startswith("tg-"))
+
+    async def carry(self, post: Post, parcel: Parcel) -> Receipt:
+        """Send one message. Raises `Later` or `Undeliverable`; never anything about the message's own content."""
+        chat, topic = address(post.chat)
+        if wait := self.pace.wait(post.chat):
+            if wait > 1.5:
+                raise Later(wait, "pacing")
+            await asyncio.sleep(wait)
+        try:
+            return await self._send(chat, topic, post, parcel)
+        except RetryAfter as error:
+            raise Later(_seconds(error), "flood control") from error
+        except Forbidden as error:
+            raise Undeliverable(str(error), gone=True) from error
+        except BadRequest as error:
+            gone = any(word in str(error).lower() for word in ("chat not found", "deactivated", "not enough rights", "chat_write_forbidden"))
+            raise Undeliverable(str(error), gone=gone) from error
+        except (NetworkError, InvalidToken, Conflict) as error:
+            raise Later(min(60.0, 1.0 * 2 ** min(post.attempts, 6)), type(error).__name__) from error
+        except FileNotFoundError as error:
+            raise Undeliverable(f"{error.filename} is not there any more") from error
+
+    async def _send(self, chat: int, topic: int | None, post: Post, parcel: Parcel) -> Receipt:
+        to: dict[str, Any] = {"chat_id": chat, "message_thread_id": topic, "reply_parameters": _reply_to(post)}
+        match parcel:
+            case Text(markup, keyboard):
+                return await self._text(to, markup, keyboard)
+            case Quiz(token, question, options, key, explanation):
+                sent = await self.bot.send_poll(
+                    **to, question=question, options=list(options), type="quiz", correct_option_ids=[key],  # type: ignore[list-item]
+                    is_anonymous=False, explanation=explanation or None,
+                )  # fmt: skip
+                return Receipt(str(sent.message_id), sent.poll.id if sent.poll else None, token)
+            case Photo(path, caption):
+                sent = await self.bot.send_photo(**to, photo=await _read(path), caption=caption)
+            case Document(path, name, caption):
+                sent = await self.bot.send_document(**to, document=await _read(path), filename=name, caption=caption)
+        return Receipt(str(sent.message_id))
+
+    async def _text(self, to: dict[str, Any], markup: str, keyboard: Keyboard) -> Receipt:
+        """A text; if Telegram does not accept our markup (a bug of ours), its words are sent plainly all the same."""
+        import html
+
+        no_preview = LinkPreviewOptions(is_disabled=True)
+        try:
+            sent = await self.bot.send_message(
+                **to, text=markup, parse_mode=ParseMode.HTML, link_preview_options=no_preview, reply_markup=_buttons(keyboard)
+            )
+        except BadRequest as error:
+            if not any(word in str(error).lower() for word in ("parse", "button", "keyboard", "entities")):
+                raise
+            log.exception("a message was refused as it was; sending its words plainly")
+            words = html.unescape(re.sub(r"<[^>]*>", "", markup))
+            sent = await self.bot.send_message(**to, text=words, link_preview_options=no_preview)
+        return Receipt(str(sent.message_id))
+
+    # -- receiving -------------------------------------------------------------------------------------
+
+    async def receive(self, raws: Sequence[dict[str, Any]]) -> None:
+        """Write updates down. When this returns, Telegram may forget them."""
+        now = self.app.clock()
+        await self.mailbox.receive([letter_of(raw, self.bot.id, now) for raw in raws])
+
+    async def connect(self) -> None:
+        """Reach Telegram, waiting for a network that is not there yet; a wrong token is told at once."""
+        wait = 1.0
+        while not self.stopping.is_set():
+            try:
+                await self.bot.initialize()
+                break
+            except InvalidToken:
+                raise SetupProblem(
+                    "Telegram refused the token (COACH_TELEGRAM_TOKEN). Copy it again from @BotFather (/mybots → API Token)."
+                ) from None
+            except NetworkError as error:
+                log.warning("Telegram cannot be reached (%s); trying again in %.0f s. Behind a firewall? Set COACH_TELEGRAM_PROXY.", type(error).__name__, wait)
+                await self._pause(wait)
+                wait = min(30.0, wait * 2)
+        self.app.extras["username"] = self.bot.username if not self.stopping.is_set() else ""
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+
+    async def introduce(self) -> None:
+        """What strangers see in the menu: nothing but /start."""
+        for language in (None, *LANGUAGES):
+            known = phrases(language or "en")
+            commands = [BotCommand("start", known["core.help_start"])]
+            self._errand(self.bot.set_my_commands(commands, BotCommandScopeDefault(), language_code=language))
+
+    async def poll(self, ready: Callable[[], None]) -> None:
+        """Long polling until stopped. The offset moves only after the updates are in our database."""
+        await self.bot.delete_webhook(drop_pending_updates=False)
+        offset, wait, seconds = 0, 1.0, 0
+        while not self.stopping.is_set():
+            try:
+                raws = await self._until_stopped(self.bot.raw_updates(offset, seconds))
+                if raws is None:
+                    return
+                await self.receive(raws)
+                offset = max([offset, *(raw["update_id"] + 1 for raw in raws)])
+                wait = 1.0
+                if not seconds:
+                    ready()
+                seconds = POLL_SECONDS
+            except Conflict as error:
+                raise SetupProblem(_conflict(str(error))) from None
+            except InvalidToken:
+                raise SetupProblem("Telegram no longer accepts the token (COACH_TELEGRAM_TOKEN): was it revoked?") from None
+            except RetryAfter as error:
+                await self._pause(_seconds(error))
+            except Exception as error:  # no network, a broken proxy, a database that is away: come back later
+                log.warning("updates could not be fetched (%s); trying again in %.0f s", type(error).__name__, wait)
+                await self._pause(wait)
+                wait = min(30.0, wait * 2)
+
+    async def _until_stopped(self, call: Coroutine[Any, Any, T]) -> T | None:
+        """The call's result, or None (and the call cancelled) when we are asked to stop."""
+        task, stop = asyncio.ensure_future(call), asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def hook(self, url: str, secret: str) -> None:
+        """Tell Telegram where our webhook is."""
+        await self.bot.set_webhook(url, secret_token=secret, allowed_updates=list(UPDATES), drop_pending_updates=False)
+
+    async def close(self) -> None:
+        """Finish what is in hand; the rest waits in the database."""
+        self.stopping.set()
+        await self.mailbox.stop()
+        for task in list(self._errands):
+            task.cancel()
+        await asyncio.gather(*self._errands, return_exceptions=True)
+        await self.bot.shutdown()
+
+
+class Pace:
+    """Telegram's rhythm: about one message a second in a chat (20 a minute in a group), short bursts allowed."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._next: dict[str, float] = {}
+
+    def wait(self, chat: str) -> float:
+        """Seconds until the next message to the chat may go; 0 takes the slot."""
+        now, group = self._now(), chat.startswith(f"{PREFIX}-")
+        step, burst = (3.0, 5) if group else (1.0, 4)
+        due = max(self._next.get(chat, 0.0), now - step * burst)
+        if due > now:
+            return due - now
+        self._next[chat] = due + step
+        if len(self._next) > 20_000:
+            self._next = {key: value for key, value in self._next.items() if value > now - 60}
+        return 0.0
+
+
+def commands_of(person: Person) -> list[str]:
+    """The commands that a person may give, in the order of the table, those with a help text."""
+    known = phrases("en")
+    return [name for name in COMMANDS if person.may(name) and f"core.help_{name}" in known]
+
+
+def _buttons(keyboard: Keyboard) -> InlineKeyboardMarkup | None:
+    if not keyboard:
+        return None
+    return InlineKeyboardMarkup([[InlineKeyboardButton(item.label, callback_data=item.token) for item in row] for row in keyboard])
+
+
+def _reply_to(post: Post) -> ReplyParameters | None:
+    """In a group the answer hangs on the question, whose number stands in the letter's id."""
+    parts = post.incoming.split("-")
+    if post.part or post.sent or len(parts) != 4 or not parts[3].isdigit():
+        return None
+    return ReplyParameters(int(parts[3]), allow_sending_without_reply=True)
+
+
+async def _read(path: str) -> bytes:
+    return await asyncio.to_thread(Path(path).read_bytes)
+
+
+def _seconds(error: RetryAfter) -> float:
+    after = error.retry_after
+    return float(after) if isinstance(after, int) else after.total_seconds()
+
+
+def _conflict(why: str) -> str:
+    if "webhook" in why.lower():
+        return "A webhook was set for this bot while it was polling. Use either COACH_TELEGRAM_WEBHOOK_URL everywhere, or polling in one place."
+    return "Another program is receiving this bot's updates with the same token. Stop that one; nothing was lost. (Two bots need two tokens.)"
+
+
+def open_bot(settings: Settings) -> RawBot:
+    """The connection to Telegram, or what is missing for it."""
+    if settings.telegram_token is None or not settings.telegram_token.get_secret_value():
+        raise SetupProblem(
+            "COACH_TELEGRAM_TOKEN is not set. Ask @BotFather for a bot (/newbot) and put its token into .env; "
+            "`make demo` shows the bot without one."
+        )
+    proxy = settings.telegram_proxy or None
+    return RawBot(
+        settings.telegram_token.get_secret_value(),
+        request=HTTPXRequest(connection_pool_size=64, proxy=proxy, read_timeout=20, pool_timeout=30),
+        get_updates_request=HTTPXRequest(connection_pool_size=2, proxy=proxy),
+        base_url=settings.telegram_base_url or "https://api.telegram.org/bot",
+        base_file_url=settings.telegram_base_file_url or "https://api.telegram.org/file/bot",
+    )
+
+
+def webhook_secret(settings: Settings) -> str:
+    """The configured secret, else one derived from the token: the same on every replica, known to nobody."""
+    if settings.telegram_webhook_secret and settings.telegram_webhook_secret.get_secret_value():
+        return settings.telegram_webhook_secret.get_secret_value()
+    assert settings.telegram_token is not None
+    return hmac.new(settings.telegram_token.get_secret_value().encode(), b"webhook", "sha256").hexdigest()

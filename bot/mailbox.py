@@ -1,0 +1,213 @@
+"""Nothing that a person writes is lost, answered twice or out of order: inbox, one worker a chat, outbox.
+
+What comes in is written down before the platform is told that we have it. A chat is worked on by one task at a time,
+chats side by side: deliver what waits, answer the oldest letter, deliver, and so on. A crash anywhere resumes at the
+right step; at worst the one message whose delivery was not acknowledged is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+
+from bot.ports import Clock
+from bot.store.mail import Letter, Mail, Post
+from bot.turns import Aside
+
+log = logging.getLogger(__name__)
+
+TRIES = 3  # failed tries after which a letter is parked
+CRASHES = 6  # tries (interrupted ones count) after which it is not tried again
+LEASE = timedelta(seconds=120)
+TURN_LIMIT = 900.0  # seconds: a turn that takes longer counts as failed
+
+
+class Later(Exception):
+    """The platform asks us to wait, or cannot be reached: try again in `seconds`."""
+
+    def __init__(self, seconds: float, why: str) -> None:
+        super().__init__(why)
+        self.seconds = seconds
+
+
+class Undeliverable(Exception):
+    """This message will never be accepted. `gone`: the person blocked us, the whole chat is closed."""
+
+    def __init__(self, why: str, *, gone: bool = False) -> None:
+        super().__init__(why)
+        self.gone = gone
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the platform said about a delivered message; `poll` is its id if it is a quiz question with `token`."""
+
+    message: str
+    poll: str | None = None
+    token: str = ""
+
+
+class Carrier(Protocol):
+    """Delivers replies: packs one into the platform's messages (the same ones every time), carries each."""
+
+    def pack(self, post: Post) -> Sequence[Any]: ...
+
+    async def carry(self, post: Post, parcel: Any) -> Receipt:
+        """Raises `Later` or `Undeliverable`."""
+
+
+# None: a turn was kept. Otherwise the letter is closed, and these are posted.
+Answer = Callable[[Letter], Awaitable[Sequence[Aside] | None]]
+Apologise = Callable[[Letter, str], Awaitable[Sequence[Aside]]]
+
+
+@dataclass
+class Mailbox:
+    """The workers. `answer` makes a turn of a letter; `apologise` says what to post when that failed for good."""
+
+    mail: Mail
+    carrier: Carrier
+    answer: Answer
+    apologise: Apologise
+    clock: Clock
+    workers: int = 16
+    scan_every: float = 1.0
+    name: str = field(default_factory=lambda: secrets.token_hex(8))
+    holds: set[str] = field(default_factory=set)  # other leases to keep alive
+    _busy: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _again: set[str] = field(default_factory=set)
+    _stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.workers)
+
+    async def receive(self, letters: Sequence[Letter]) -> None:
+        """Write letters down, then start on them. When this returns, they are ours."""
+        await self.mail.receive(letters)
+        self.wake(letter.chat for letter in letters)
+
+    def wake(self, chats: Iterable[str]) -> None:
+        for chat in chats:
+            self._again.add(chat)
+            if chat not in self._busy and not self._stopping:
+                self._busy[chat] = asyncio.create_task(self._work(chat))
+
+    async def run(self) -> None:
+        """Look for waiting chats again and again: after a start, for other processes' rows, for postponed posts."""
+        beat = 0
+        while not self._stopping:
+            try:
+                self.wake(await self.mail.waiting(self.clock()))
+                beat += 1
+                if beat % 20 == 0:
+                    await self.mail.renew([*self._busy, *self.holds], self.name, self.clock() + LEASE)
+            except Exception:  # a database that is away for a while comes back
+                log.exception("the mailbox cannot be read; trying again")
+                await asyncio.sleep(2)
+            await asyncio.sleep(self.scan_every)
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Finish the turns in hand, start no new one. What is left waits in the database."""
+        self._stopping = True
+        if self._busy:
+            _, late = await asyncio.wait(self._busy.values(), timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def idle(self) -> None:
+        """Wait until nothing is in hand (for tests and for orderly ends)."""
+        while self._busy:
+            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+
+    async def _work(self, chat: str) -> None:
+        """Everything that waits in a chat, in order. The boundary where a failing chat stops and is logged."""
+        try:
+            if await self.mail.hold(chat, self.name, self.clock(), LEASE):
+                more = True
+                while more and not self._stopping:
+                    self._again.discard(chat)
+                    async with self._slots:  # first come, first served: a flooding chat gets one turn like all others
+                        more = await self._step(chat)
+                    more = more or chat in self._again
+                await self.mail.release(chat, self.name)
+        except Exception:
+            log.exception("work on a chat stopped; it is taken up again")
+            self._again.discard(chat)
+        finally:
+            self._busy.pop(chat, None)
+
+    async def _step(self, chat: str) -> bool:
+        """Deliver, then answer one letter. False when nothing is left to do now."""
+        if not await self._deliver(chat):
+            self._again.discard(chat)
+            return False
+        letter = await self.mail.next(chat, self.clock())
+        if letter is None:
+            return False
+        return await self._answer(letter)
+
+    async def _answer(self, letter: Letter) -> bool:
+        if letter.attempts > CRASHES:
+            await self._park(letter, "the program ended while working on it")
+            return True
+        try:
+            posts = await asyncio.wait_for(self.answer(letter), TURN_LIMIT)
+        except Exception as error:
+            log.exception("letter %s failed (try %d)", letter.id, letter.attempts)
+            if letter.attempts >= TRIES:
+                await self._park(letter, f"{type(error).__name__}")
+                return True
+            self._again.discard(letter.chat)  # the next scan tries again: other chats go first
+            return False
+        if posts is not None:
+            await self.mail.settle(letter.id, posts, self.clock())
+        return True
+
+    async def _park(self, letter: Letter, why: str) -> None:
+        """Set a letter aside that cannot be answered, tell its writer and the admins, go on with the next."""
+        reference = secrets.token_hex(2).upper()
+        log.error("letter %s is parked (reference %s): %s", letter.id, reference, why)
+        await self.mail.settle(letter.id, await self.apologise(letter, reference), self.clock(), error=f"{reference} {why}")
+        self.wake(await self.mail.waiting(self.clock()))
+
+    async def _deliver(self, chat: str) -> bool:
+        """Send what waits in the chat, oldest first. False if something has to wait."""
+        for post in await self.mail.posts(chat):
+            if post.not_before and post.not_before > self.clock():
+                return False
+            if not await self._send(post):
+                return False
+        return True
+
+    async def _send(self, post: Post) -> bool:
+        """The messages of one post that are not delivered yet. False if the rest must wait."""
+        parcels = self.carrier.pack(post)
+        messages = list(post.messages[: post.sent])
+        try:
+            for parcel in parcels[post.sent :]:
+                receipt = await self.carrier.carry(post, parcel)
+                messages.append(receipt.message)
+                await self.mail.delivered(
+                    post, messages, all_sent=len(messages) >= len(parcels), poll=receipt.poll, token=receipt.token, at=self.clock()
+                )
+            if post.sent >= len(parcels):
+                await self.mail.delivered(post, messages, all_sent=True, at=self.clock())
+        except Later as error:
+            await self.mail.postpone(post, self.clock() + timedelta(seconds=error.seconds), str(error))
+            self._call_again(post.chat, error.seconds)
+            return False
+        except Undeliverable as error:
+            log.warning("a post in %s cannot be delivered: %s", "a closed chat" if error.gone else "a chat", error)
+            await (self.mail.unreachable(post.chat, str(error)) if error.gone else self.mail.give_up(post, str(error)))
+        return True
+
+    def _call_again(self, chat: str, seconds: float) -> None:
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop().call_later(seconds + 0.01, self.wake, [chat])

@@ -1,0 +1,199 @@
+"""Inbox and outbox rows: what came in and is not answered yet, what is to be delivered and is not yet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from bot.store import aware
+from bot.store import tables as t
+from bot.turns import Aside, Reply, reply_from_json, reply_to_json
+
+SCAN = 500  # chats looked at in one go
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Something that came in. `ordinal` gives the order within a chat; `raw` is the platform's JSON, kept until answered."""
+
+    id: str
+    ordinal: int
+    chat: str
+    person: str
+    raw: str
+    received: datetime
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A reply on its way. `sent` messages of it are delivered; `attempts` counts failed tries."""
+
+    id: int
+    incoming: str
+    part: int
+    chat: str
+    person: str
+    reply: Reply
+    sent: int
+    attempts: int
+    not_before: datetime | None
+    messages: tuple[str, ...]
+
+
+class Mail:
+    """The rows of inbox and outbox in SQLite or PostgreSQL. `prefix`: the chats that are ours (`tg:`)."""
+
+    def __init__(self, engine: AsyncEngine, prefix: str) -> None:
+        self.engine, self.prefix = engine, prefix
+        self.reader = engine.execution_options(readonly=True)
+        self.shared = engine.dialect.name != "sqlite"  # SQLite has one owner by lock: no leases needed
+        self._insert = postgresql.insert if self.shared else sqlite.insert
+
+    async def receive(self, letters: Sequence[Letter]) -> None:
+        """Write what came in, once: a letter that is here already stays as it is. One transaction."""
+        if not letters:
+            return
+        rows = [
+            {"id": x.id, "ordinal": x.ordinal, "chat": x.chat, "person": x.person, "raw": x.raw, "received": x.received, "state": "new"}
+            for x in letters
+        ]
+        async with self.engine.begin() as connection:
+            await connection.execute(self._insert(t.inbox).values(rows).on_conflict_do_nothing())
+
+    async def waiting(self, now: datetime) -> list[str]:
+        """Chats with something to answer (longest waiting first) or to deliver."""
+        ours = t.inbox.c.chat.startswith(self.prefix, autoescape=True)
+        unanswered = sa.select(t.inbox.c.chat).where(t.inbox.c.state == "new", ours)
+        unanswered = unanswered.group_by(t.inbox.c.chat).order_by(sa.func.min(t.inbox.c.ordinal)).limit(SCAN)
+        due = sa.or_(t.outbox.c.not_before.is_(None), t.outbox.c.not_before <= now)
+        ours = t.outbox.c.chat.startswith(self.prefix, autoescape=True)
+        unsent = sa.select(t.outbox.c.chat).where(t.outbox.c.state == "waiting", due, ours).distinct().limit(SCAN)
+        async with self.reader.connect() as connection:
+            chats = [*(await connection.scalars(unsent)), *(await connection.scalars(unanswered))]
+        return list(dict.fromkeys(chats))
+
+    async def backlog(self) -> tuple[int, int]:
+        """How many letters are unanswered, how many posts undelivered."""
+        counts = [
+            sa.select(sa.func.count()).select_from(t.inbox).where(t.inbox.c.state == "new"),
+            sa.select(sa.func.count()).select_from(t.outbox).where(t.outbox.c.state == "waiting", t.outbox.c.chat.startswith(self.prefix, autoescape=True)),
+        ]  # fmt: skip
+        async with self.reader.connect() as connection:
+            left, right = [int(await connection.scalar(query) or 0) for query in counts]
+        return left, right
+
+    async def next(self, chat: str, now: datetime) -> Letter | None:
+        """The oldest unanswered letter of a chat; the try is counted before it is made, so that a crash counts too."""
+        mine = sa.select(t.inbox).where(t.inbox.c.chat == chat, t.inbox.c.state == "new").order_by(t.inbox.c.ordinal).limit(1)
+        async with self.reader.connect() as connection:
+            row = (await connection.execute(mine)).first()
+        if row is None:
+            return None
+        tried = t.inbox.update().where(t.inbox.c.id == row.id).values(attempts=row.attempts + 1, claimed=now)
+        async with self.engine.begin() as connection:
+            await connection.execute(tried)
+        return Letter(row.id, row.ordinal, row.chat, row.person, row.raw, aware(row.received), row.attempts + 1)
+
+    async def settle(self, letter: str, posts: Sequence[Aside], at: datetime, *, error: str | None = None) -> None:
+        """Close a letter without a turn (or park it with an error), and post what is to be said about it."""
+        state = "parked" if error else "done"
+        values = {"state": state, "error": error} | ({} if error else {"raw": ""})
+        async with self.engine.begin() as connection:
+            open_still = sa.and_(t.inbox.c.id == letter, t.inbox.c.state == "new")
+            done = await connection.execute(t.inbox.update().where(open_still).values(**values))
+            if done.rowcount:
+                await self._post(connection, letter, posts, at)
+
+    async def _post(self, connection: AsyncConnection, letter: str, posts: Sequence[Aside], at: datetime) -> None:
+        for part, item in enumerate(posts):
+            row = {
+                "incoming": item.key or letter, "part": part, "chat": item.chat, "reply": reply_to_json(item.reply), "at": at,
+                "state": "waiting",
+            }  # fmt: skip
+            await connection.execute(self._insert(t.outbox).values(row).on_conflict_do_nothing())
+
+    async def posts(self, chat: str) -> list[Post]:
+        """What is to be delivered in a chat, in order, whether it is due or not."""
+        query = sa.select(t.outbox).where(t.outbox.c.chat == chat, t.outbox.c.state == "waiting").order_by(t.outbox.c.id).limit(50)
+        async with self.reader.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            Post(
+                row.id, row.incoming, row.part, row.chat, row.person, reply_from_json(row.reply), row.sent_parts,
+                row.attempts, aware(row.not_before) if row.not_before else None, tuple((row.message or "").split()),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    async def delivered(self, post: Post, messages: Sequence[str], *, all_sent: bool, poll: str | None = None, token: str = "", at: datetime) -> None:
+        """Note the messages delivered so far; a poll's id is noted with them."""
+        values = {"sent_parts": len(messages), "message": " ".join(messages), "state": "sent" if all_sent else "waiting"}
+        async with self.engine.begin() as connection:
+            await connection.execute(t.outbox.update().where(t.outbox.c.id == post.id).values(**values))
+            if poll:
+                row = {"id": poll, "token": token, "chat": post.chat, "person": post.person, "at": at}
+                await connection.execute(self._insert(t.polls).values(row).on_conflict_do_nothing())
+
+    async def postpone(self, post: Post, until: datetime, error: str) -> None:
+        values = {"attempts": post.attempts + 1, "not_before": until, "error": error[:500]}
+        async with self.engine.begin() as connection:
+            await connection.execute(t.outbox.update().where(t.outbox.c.id == post.id).values(**values))
+
+    async def give_up(self, post: Post, error: str) -> None:
+        """A post that can never be delivered."""
+        async with self.engine.begin() as connection:
+            await connection.execute(t.outbox.update().where(t.outbox.c.id == post.id).values(state="dead", error=error[:500]))
+
+    async def unreachable(self, chat: str, error: str) -> None:
+        """The person blocked us or is gone: mark them, and stop sending to the chat."""
+        async with self.engine.begin() as connection:
+            waiting = sa.and_(t.outbox.c.chat == chat, t.outbox.c.state == "waiting")
+            await connection.execute(t.outbox.update().where(waiting).values(state="dead", error=error[:500]))
+            await connection.execute(t.persons.update().where(t.persons.c.chat == chat).values(blocked=True))
+
+    async def reachable(self, chat: str) -> None:
+        async with self.engine.begin() as connection:
+            await connection.execute(t.persons.update().where(t.persons.c.chat == chat, t.persons.c.blocked).values(blocked=False))
+
+    async def poll(self, poll: str) -> tuple[str, str, str] | None:
+        """(token, chat, person) of a quiz question by the platform's poll id."""
+        query = sa.select(t.polls.c.token, t.polls.c.chat, t.polls.c.person).where(t.polls.c.id == poll)
+        async with self.reader.connect() as connection:
+            row = (await connection.execute(query)).first()
+        return (row.token, row.chat, row.person) if row else None
+
+    async def offered(self, chat: str, limit: int = 40) -> list[Reply]:
+        """The latest replies in a chat, newest first (to find again what a shortened button meant)."""
+        query = sa.select(t.outbox.c.reply).where(t.outbox.c.chat == chat).order_by(t.outbox.c.id.desc()).limit(limit)
+        async with self.reader.connect() as connection:
+            return [reply_from_json(text) for text in await connection.scalars(query)]
+
+    # -- leases: with several processes on one database, one of them works on a chat -----------------
+
+    async def hold(self, chat: str, worker: str, now: datetime, span: timedelta) -> bool:
+        """Take (or keep) the lease of a chat; False if another worker has it."""
+        if not self.shared:
+            return True
+        row = {"chat": chat, "worker": worker, "until": now + span}
+        free = sa.or_(t.leases.c.until < now, t.leases.c.worker == worker)
+        claim = postgresql.insert(t.leases).values(row)
+        claim = claim.on_conflict_do_update(index_elements=["chat"], set_={"worker": worker, "until": now + span}, where=free)
+        async with self.engine.begin() as connection:
+            return (await connection.execute(claim)).rowcount == 1
+
+    async def renew(self, chats: Collection[str], worker: str, until: datetime) -> None:
+        if self.shared and chats:
+            mine = sa.and_(t.leases.c.worker == worker, t.leases.c.chat.in_(chats))
+            async with self.engine.begin() as connection:
+                await connection.execute(t.leases.update().where(mine).values(until=until))
+
+    async def release(self, chat: str, worker: str) -> None:
+        if self.shared:
+            async with self.engine.begin() as connection:
+                await connection.execute(t.leases.delete().where(t.leases.c.chat == chat, t.leases.c.worker == worker))

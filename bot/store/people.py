@@ -1,0 +1,119 @@
+"""What turns do to people: joining by invitation, roles, leaving, and being forgotten."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.errors import CannotHelp
+from bot.store import tables as t
+from bot.turns import Incoming
+
+# tables with a `person` column that say nothing about the person after the row was theirs: none so far
+KEEP_ROWS = frozenset({"audit", "invitations"})  # anonymised instead of deleted
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def personal_tables() -> dict[str, str]:
+    """Table → the column that names its person. Found from the tables themselves, so that a new room's are included."""
+    found = {table.name: "person" for table in t.metadata.sorted_tables if "person" in table.c}
+    return found | {"persons": "id"}
+
+
+async def write_invitation(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
+    await connection.execute(
+        t.invitations.insert().values(
+            code_sha256=data["code_sha256"], roles=data["roles"], team=data.get("team", ""), person=data.get("by", incoming.person),
+            made=incoming.at, until=datetime.fromisoformat(data["until"]), uses_left=data.get("uses", 1),
+        )
+    )  # fmt: skip
+    await _audit(connection, incoming, "invited", {"roles": data["roles"], "team": data.get("team", "")})
+
+
+async def write_uninvite(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
+    """Revoke an invitation; it stays in the list of the past."""
+    await connection.execute(t.invitations.update().where(t.invitations.c.id == data["id"]).values(revoked=True))
+    await _audit(connection, incoming, "uninvited", {"id": data["id"]})
+
+
+async def write_join(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
+    """Use an invitation up by one and take the person in (or add the roles to those they have)."""
+    valid = sa.and_(
+        t.invitations.c.id == data["id"], t.invitations.c.uses_left > 0, ~t.invitations.c.revoked, t.invitations.c.until > incoming.at
+    )
+    used = await connection.execute(t.invitations.update().where(valid).values(uses_left=t.invitations.c.uses_left - 1))
+    if not used.rowcount:
+        raise CannotHelp("people.invitation_over")
+    row = (await connection.execute(sa.select(t.persons).where(t.persons.c.id == incoming.person))).first()
+    roles = {*data["roles"], *(row.roles if row and row.active else [])}
+    values = {"roles": sorted(roles), "active": True, "blocked": False, "name": incoming.display_name or ""}
+    values |= {"team": data["team"]} if data.get("team") or row is None else {}
+    values |= {"chat": incoming.chat} if incoming.private else {}
+    if row:
+        await connection.execute(t.persons.update().where(t.persons.c.id == incoming.person).values(**values))
+    else:
+        values = {"chat": "", **values}
+        await connection.execute(t.persons.insert().values(id=incoming.person, options={}, joined=incoming.at, **values))
+    await _audit(connection, incoming, "joined", {"person": incoming.person, "roles": sorted(roles)})
+
+
+async def write_roles(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
+    """Change somebody's roles, team, or whether they are in at all. Takes effect with their next turn."""
+    changed = {key: data[key] for key in ("roles", "team", "active") if key in data}
+    if _loses_admin(changed) and not await _another_admin(connection, data["person"]):
+        raise CannotHelp("people.last_admin")
+    await connection.execute(t.persons.update().where(t.persons.c.id == data["person"]).values(**changed))
+    await _audit(connection, incoming, "changed", {"person": data["person"], **changed})
+
+
+def _loses_admin(changed: Mapping[str, Any]) -> bool:
+    return changed.get("active") is False or ("roles" in changed and "admin" not in changed["roles"])
+
+
+async def _another_admin(connection: AsyncConnection, person: str) -> bool:
+    rows = (await connection.execute(sa.select(t.persons.c.id, t.persons.c.roles).where(t.persons.c.active))).all()
+    admins = {row.id for row in rows if "admin" in row.roles}
+    return person not in admins or bool(admins - {person})
+
+
+async def write_forget(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
+    """Delete everything about the speaking person. `all`: their membership too.
+
+    What remains is a digest of the id, so that a restored backup can forget them again.
+    """
+    person = incoming.person
+    for name, column in personal_tables().items():
+        table = t.metadata.tables[name]
+        if name == "inbox" or (name == "persons" and not data.get("all")):
+            continue
+        mine = table.c[column] == person
+        if name in KEEP_ROWS:
+            await connection.execute(table.update().where(mine).values({column: ""}))
+        else:
+            await connection.execute(table.delete().where(mine))
+    await _forget_in_audit(connection, person)
+    others = sa.and_(t.inbox.c.person == person, t.inbox.c.id != incoming.id)
+    await connection.execute(t.inbox.update().where(others, t.inbox.c.state.in_(("done", "parked"))).values(raw="", chat="", person=""))
+    if not data.get("all"):
+        await connection.execute(t.persons.update().where(t.persons.c.id == person).values(options={}))
+    digest = {"sha256": sha256(person), "all": bool(data.get("all"))}
+    await connection.execute(t.audit.insert().values(at=incoming.at, person="", what="forgotten", details=digest))
+
+
+async def _forget_in_audit(connection: AsyncConnection, person: str) -> None:
+    rows = (await connection.execute(sa.select(t.audit.c.id, t.audit.c.details))).all()
+    named = [row.id for row in rows if person in str(row.details)]
+    if named:
+        await connection.execute(t.audit.update().where(t.audit.c.id.in_(named)).values(details={}))
+
+
+async def _audit(connection: AsyncConnection, incoming: Incoming, what: str, details: Mapping[str, Any]) -> None:
+    await connection.execute(t.audit.insert().values(at=incoming.at, person=incoming.person, what=what, details=dict(details)))
