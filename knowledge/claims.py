@@ -146,6 +146,17 @@ def words(text: str) -> list[str]:
     return found
 
 
+def terms(text: str) -> list[str]:
+    """Content words as they are written (for their meaning), each once."""
+    import rjieba
+
+    found: dict[str, None] = {}
+    for piece in _WORD.findall(spelled(text)):
+        pieces = rjieba.cut(piece) if "\u3400" <= piece[0] <= "\u9fff" else [piece]
+        found |= dict.fromkeys(word for word in pieces if word not in _FILLER)
+    return list(found)
+
+
 def grams(text: str) -> set[str]:
     """Comparable pieces: content words, and for Chinese their characters' bigrams too (words are cut unevenly)."""
     found = set(words(text)) | {f"#{number}" for number in numbers(text)}
