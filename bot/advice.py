@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot import guard
+from bot.drafting import Brief, Drafted, draft
+from bot.grounding import Piece, Role, Source
 from bot.phrases import say
 from bot.ports import App, Outcome
 from bot.sessions import Advising, Session
@@ -14,6 +16,7 @@ from bot.turns import (
     Block,
     Choice,
     Citation,
+    Draft,
     Incoming,
     Language,
     Offer,
@@ -23,12 +26,17 @@ from bot.turns import (
     Say,
     plain,
 )  # fmt: skip
-from knowledge.cards import Both, Card
+from knowledge.cards import Both, Card, Cause
+from knowledge.notes import ANSWER
 from knowledge.passages import Hit, Passage, Reading, TopicBelief
+from knowledge.splitting import OUTLINE
 
 MAX_QUESTION = 4000  # characters read of a question; longer ones are answered by their beginning, and told so
 SURE_TOPIC = 0.30  # below it, and with little text, the bot asks before it advises
 SHORT = 14  # characters of Chinese, or a third of the letters of English, that count as "very short"
+WIDE = 60  # passages looked through for those of documents: a card's own passages fill the first places
+SAME_SUBJECT = 0.4  # cosine from which a document's passage is on the subject
+SAME_QUESTION = 0.72  # cosine from which two questions mean the same
 ALSO = 0.18  # belief above which a second topic is named
 AIM = {"zh": 450, "en": 900}  # visible characters
 CAP = {"zh": 900, "en": 1500}
@@ -43,10 +51,10 @@ async def hear(app: App, session: Session, incoming: Incoming, language: Languag
     follows = bool(earlier) and is_follow_up(text, reading)
     if follows and not reading.improper:
         reading = app.retriever.read(text, context=earlier)
-    return answer(app, session, incoming, text, reading, before if follows else Advising(), language)
+    return await answer(app, session, incoming, text, reading, before if follows else Advising(), language)
 
 
-def answer(
+async def answer(
     app: App, session: Session, incoming: Incoming, text: str, reading: Reading, before: Advising, language: Language
 ) -> Outcome:
     """Decline, chat, abstain, clarify or coach: the first that applies."""
@@ -54,8 +62,9 @@ def answer(
         return Outcome(session.doing(Advising(situation=text)), guard.refusal(app, reading, language))
     if reading.chat:
         return Outcome(session, greeting(language, again=bool(session.history)))
-    found = app.retriever.search(text, limit=10, language=language)
-    documents = [hit for hit in found.hits if hit.passage.kind == "document"] if found.found else []
+    documents = documents_on(app, text, language)
+    if note := next((hit.passage for hit in documents if hit.passage.part == ANSWER), None):
+        return Outcome(session.doing(Advising(situation=text)), reviewed(app, note, language))
     if reading.in_scope < 0.5 and not before.situation:
         if documents:
             return Outcome(session.doing(Advising(situation=text)), from_documents(app, documents, language))
@@ -66,7 +75,28 @@ def answer(
     if _is_vague(text, reading, before):
         state = replace(before, situation=situation, asked=(*before.asked, "topic"), topics=_pairs(reading.topics))
         return Outcome(session.doing(state), clarify(app, reading, language))
-    return coach(app, session, replace(before, situation=situation), reading.topics, language, documents)
+    return await coach(app, session, replace(before, situation=situation), reading.topics, language, documents)
+
+
+def documents_on(app: App, text: str, language: Language) -> list[Hit]:
+    """Passages of documents that treat what was asked, best first; a team's own answer only if its question means the same."""
+    hits = [hit for hit in app.retriever.search(text, limit=WIDE, language=language).hits if hit.passage.kind == "document"]
+    hits = [hit for hit in hits if hit.passage.part != OUTLINE][:6]
+    if not hits:
+        return []
+    asked = [hit.passage.heading.split("\n") if hit.passage.part == ANSWER else [hit.passage.search_text] for hit in hits]
+    scores = iter(app.retriever.similarity([text], [line for lines in asked for line in lines])[0])
+    alike = [max(float(next(scores)) for _ in lines) for lines in asked]
+    floors = [SAME_QUESTION if hit.passage.part == ANSWER else SAME_SUBJECT for hit in hits]
+    kept = [(score, hit) for score, floor, hit in zip(alike, floors, hits, strict=True) if score >= floor]
+    return [hit for _, hit in sorted(kept, key=lambda pair: -pair[0])]
+
+
+def reviewed(app: App, note: Passage, language: Language) -> Reply:
+    """A trainer's own answer to a question that means the same."""
+    source = Sources(app, language)
+    quote = replace(source.passage(note), text=note.text, label=say(language, "desk.reviewed"))
+    return Reply((quote, *source_line([quote], language)), language, "coach", ())
 
 
 def is_follow_up(text: str, reading: Reading) -> bool:
@@ -105,6 +135,7 @@ def abstain(app: App, session: Session, text: str, reading: Reading, language: L
     blocks: list[Block] = [Say(say(language, "advice.nothing_found"))]
     if near:
         blocks.append(Offer(tuple(near), say(language, "advice.nearest")))
+    blocks += [Say(say(language, "desk.gap_noted"), "note"), Offer((Choice(say(language, "desk.withhold"), "desk:withhold"),))]
     gap = Record("gap", {"text": text, "language": language, "reason": "abstained", "topics": [list(p) for p in _pairs(reading.topics, 3)]})
     return Outcome(session, Reply(tuple(blocks), language, "abstain"), (gap,))
 
@@ -123,7 +154,7 @@ def clarify(app: App, reading: Reading, language: Language) -> Reply:
     return Reply(tuple(blocks), language, "clarify", _pairs(reading.topics))
 
 
-def coach(
+async def coach(
     app: App,
     session: Session,
     state: Advising,
@@ -132,23 +163,79 @@ def coach(
     documents: Sequence[Hit] = (),
     cause: str | None = None,
 ) -> Outcome:
-    """Advice from the best card, fitted to its likely cause; other topics are offered."""
+    """Advice from the best card, fitted to its likely cause; other topics are offered.
+
+    With a language model the parts are written for this situation; whatever it leaves out, or gets wrong, the card says.
+    """
     cards = app.retriever.cards()
     topics = [item for item in topics if item.card in cards]
     card = cards[topics[0].card]
     causes = topics[0].causes
     chosen = cause or (causes[0][0] if causes else None)
     source = Sources(app, language)
-    blocks = list(_advice(card, chosen, causes, topics, state, source, language))
+    menu = Menu.of(card, chosen, Fresh(state.shown), language)
+    drafted = await draft(app, _brief(menu, causes, state, source, documents), language) if state.situation else None
+    blocks = list(_advice(card, chosen, causes, topics, menu, drafted, source, language))
     for hit in documents[:1]:
         blocks.append(source.passage(hit.passage))
     offers = _next(card, chosen, topics, cards, language)
     blocks = fit(blocks, language, plus=offers)
     blocks += [*source_line(blocks, language), *offers]
     shown = (*state.shown, *source.used)[-60:]
-    reply = Reply(tuple(blocks), language, "coach", _pairs(topics))
+    reply = Reply(tuple(blocks), language, "coach", _pairs(topics), drafted.model if drafted else None)
     new = replace(state, topic=card.id, cause=chosen, topics=_pairs(topics), shown=shown)
     return Outcome(session.doing(new), reply)
+
+
+Line = tuple[Both, str]  # a text of a card, and the part of the card where it stands
+
+
+@dataclass(frozen=True)
+class Menu:
+    """What a card has for one cause, best first: unseen before shown, for the cause before general."""
+
+    card: Card
+    cause: Cause | None
+    language: Language
+    lines: Mapping[Role, Sequence[Line]]
+
+    @staticmethod
+    def of(card: Card, cause_id: str | None, fresh: Fresh, language: Language) -> Menu:
+        cause = card.cause(cause_id)
+        here = f"cause:{cause_id}"
+        ask = [(cause.check, here)] if cause else []
+        steps = [(item, here) for item in cause.treat] if cause else []
+        lines: dict[Role, list[Line]] = {
+            "ask": [*ask, *((item, "ask") for item in fitting(card.ask, cause_id))],
+            "step": [*steps, *((item, "steps") for item in fitting(card.steps, cause_id))],
+            "say": [(item, "say") for item in fitting(card.say, cause_id)],
+            "caution": [(item, "avoid") for item in fitting(card.avoid, cause_id)],
+        }
+        return Menu(card, cause, language, {role: fresh.pick(found, language, 6) for role, found in lines.items()})
+
+
+# how many lines of each part a model may choose from: enough to choose, few enough to read on a small machine
+CHOICE: Mapping[Role, int] = {"ask": 4, "step": 5, "say": 3, "caution": 2}
+
+
+def _brief(
+    menu: Menu, causes: Sequence[tuple[str, float]], state: Advising, source: Sources, documents: Sequence[Hit]
+) -> Brief:
+    """The numbered sources for a model: likely causes, lines to choose from, limits, a document's passage."""
+    likely = [menu.card.cause(name) for name, _ in causes[:2]] or [menu.cause]
+    lines: list[tuple[str, Both, str]] = [("cause", item, f"cause:{item.id}") for item in likely if item]
+    lines = lines or [("cause", menu.card.summary, "overview")]
+    lines += [(role, item, part) for role, most in CHOICE.items() for item, part in menu.lines[role][:most]]
+    lines += [("limit", item, "limits") for item in menu.card.ethics.limits[:1]]
+    sources: list[Source] = []
+    for role, item, part in lines:
+        if quotes := source.quotes(menu.card, [(item, part)], "", "point", shown=False):
+            sources.append(Source(f"S{len(sources) + 1}", quotes[0].text, role, quotes[0].source, part))  # type: ignore[arg-type]
+    for hit in documents[:1]:
+        cited = source.passage(hit.passage)
+        sources.append(Source(f"S{len(sources) + 1}", cited.text, "passage", cited.source))
+    known = [f"{name}: {value}" for name, value in state.learned.items()]
+    return Brief(state.situation, sources, known)
 
 
 def _advice(
@@ -156,33 +243,39 @@ def _advice(
     cause_id: str | None,
     causes: Sequence[tuple[str, float]],
     topics: Sequence[TopicBelief],
-    state: Advising,
+    menu: Menu,
+    drafted: Drafted | None,
     source: Sources,
     language: Language,
 ) -> Iterator[Block]:
-    """The parts of the form, each fitted to the cause and not shown before in this conversation."""
+    """The parts of the form, each from the draft where it has one, else in the card's words."""
     cause = card.cause(cause_id)
     title = card.title.text(language)
     key = {"myth": "reading_myth", "warning": "reading_warning"}.get(card.polarity, "reading")
     yield Say(say(language, f"advice.{key}", title=title), "heading")
+    read = source.pieces(drafted.of("reading") if drafted else [], "", "diagnosis")
+    yield from read
     if card.kind != "problem" or cause is None:  # an idea or a method is first of all explained
         yield from source.quotes(card, [(card.summary, "overview")], "", "diagnosis")
     if cause:
         label = "cause" if card.kind == "problem" else "pitfall"
-        yield from source.quotes(card, [(cause, f"cause:{cause.id}")], say(language, f"advice.{label}"), "diagnosis")
+        quotes = source.quotes(card, [(cause, f"cause:{cause.id}")], say(language, f"advice.{label}"), "diagnosis")
+        yield from (replace(quote, folded=bool(read)) for quote in quotes)
     yield from _change_of_mind(card, causes, topics, source, language)
+    for role, name, least, most in FORM:
+        label = say(language, f"advice.{name}")
+        pieces = drafted.of(role) if drafted else []
+        yield from source.pieces(pieces, label, role)
+        if len(pieces) < least:
+            used = {piece.text for piece in pieces}
+            rest = [line for line in menu.lines[role] if line[0].text(language) not in used]
+            yield from source.quotes(card, rest[: most - len(pieces)], label, role)
 
-    fresh = Fresh(state.shown)
-    ask = [(cause.check, f"cause:{cause.id}")] if cause else []
-    ask += [(item, "ask") for item in fitting(card.ask, cause_id)]
-    yield from source.quotes(card, fresh.pick(ask, language, 2), say(language, "advice.ask"), "ask")
-    steps = [(item, f"cause:{cause.id}") for item in cause.treat] if cause else []
-    steps += [(item, "steps") for item in fitting(card.steps, cause_id)]
-    yield from source.quotes(card, fresh.pick(steps, language, 3), say(language, "advice.steps"), "step")
-    words = fresh.pick([(item, "say") for item in fitting(card.say, cause_id)], language, 1)
-    yield from source.quotes(card, words, say(language, "advice.say"), "say")
-    mistakes = fresh.pick([(item, "avoid") for item in fitting(card.avoid, cause_id)], language, 1)
-    yield from source.quotes(card, mistakes, say(language, "advice.avoid"), "caution")
+
+# role, phrase of its label, how many a draft must have (else the card adds), how many the card gives
+FORM: tuple[tuple[Role, str, int, int], ...] = (
+    ("ask", "ask", 1, 2), ("step", "steps", 2, 3), ("say", "say", 1, 1), ("caution", "avoid", 1, 1),
+)  # fmt: skip
 
 
 def _change_of_mind(
@@ -238,7 +331,9 @@ class Sources:
     places: dict[str, Citation] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
 
-    def quotes(self, card: Card, items: Sequence[tuple[Both, str]], label: str, role: str) -> list[Quote]:
+    def quotes(
+        self, card: Card, items: Sequence[tuple[Both, str]], label: str, role: str, *, shown: bool = True
+    ) -> list[Quote]:
         """Quotes of card items; an item that isn't in its stored passage word for word is not shown."""
         passages = {item.part: item for item in self.app.retriever.passages_of(card.id, self.language)}
         found = []
@@ -246,12 +341,25 @@ class Sources:
             text = item.text(self.language)
             if (passage := passages.get(part)) and text in passage.text:
                 found.append(Quote(text, self._cite(passage), label, role))  # type: ignore[arg-type]
-                self.used.append(_mark(text))
+                self.used += [_mark(text)] if shown else []
+        return found
+
+    def pieces(self, pieces: Sequence[Piece], label: str, role: str) -> list[Quote | Draft]:
+        """What a model chose or wrote: the playbook's words as quotes, its own as drafts with their sources."""
+        found: list[Quote | Draft] = []
+        for piece in pieces:
+            self.used += [_mark(item.text) for item in piece.sources]
+            cited = tuple(dict.fromkeys(item.citation for item in piece.sources))
+            if piece.verbatim:
+                found.append(Quote(piece.text, cited[0], label, role))  # type: ignore[arg-type]
+            else:
+                found.append(Draft(piece.text, cited, label, piece.supported))
         return found
 
     def passage(self, passage: Passage) -> Quote:
         """A document's passage: its beginning, on the screen as a quotation."""
-        return Quote(excerpt(passage.text), self._cite(passage), say(self.language, "advice.document", title=passage.title), "passage")
+        key = "document_myth" if passage.polarity == "myth" else "document"
+        return Quote(excerpt(passage.text), self._cite(passage), say(self.language, f"advice.{key}", title=passage.title), "passage")
 
     def _cite(self, passage: Passage) -> Citation:
         citation = Citation(passage.id, passage.title, passage.place, passage.kind, self.app.retriever.version)
@@ -262,8 +370,8 @@ def source_line(blocks: Sequence[Block], language: Language) -> list[Say]:
     """Where the visible quotes come from: card and sections, or document and place."""
     places: dict[tuple[str, str], dict[str, None]] = {}
     for block in blocks:
-        if isinstance(block, Quote) and not block.folded:
-            cited = block.source
+        shown = block.sources if isinstance(block, Draft) else (block.source,) if isinstance(block, Quote) and not block.folded else ()
+        for cited in shown:
             place = cited.place.removeprefix(cited.title).removeprefix(" › ").split(" · ")[0]
             places.setdefault((cited.kind, cited.title), {})[place] = None
     comma = "、" if language == "zh" else ", "
@@ -336,7 +444,7 @@ def _folded(blocks: Sequence[Block], role: str, keep: int = 0) -> Iterator[Block
             yield block
 
 
-def choose(app: App, session: Session, token: str, language: Language) -> Outcome | None:
+async def choose(app: App, session: Session, token: str, language: Language) -> Outcome | None:
     """A tapped choice of ours: `card:<id>`, `cause:<card>:<cause>`. None if it isn't, or is no longer valid."""
     cards = app.retriever.cards()
     state = session.activity if isinstance(session.activity, Advising) else Advising()
@@ -347,8 +455,8 @@ def choose(app: App, session: Session, token: str, language: Language) -> Outcom
                 told = app.retriever.read(state.situation).topics
                 causes = next((dict(item.causes) for item in told if item.card == card_id), causes)
             belief = TopicBelief(card_id, 1.0, tuple(causes.items()))
-            return coach(app, session, replace(state, shown=()), [belief], language)
+            return await coach(app, session, replace(state, shown=()), [belief], language)
         case ["cause", card_id, cause_id] if card_id in cards and cards[card_id].cause(cause_id):
             belief = TopicBelief(card_id, 1.0, ((cause_id, 1.0),))
-            return coach(app, session, state, [belief], language, cause=cause_id)
+            return await coach(app, session, state, [belief], language, cause=cause_id)
     return None

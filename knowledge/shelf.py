@@ -274,6 +274,18 @@ class Shelf:
             row = (await connection.execute(query.where(revisions.c.id == revision))).first()
             return dict(row._mapping) if row else None
 
+    async def previous_revision(self, revision: int) -> Mapping[str, Any] | None:
+        """The published revision of the same document before this one."""
+        mine = sa.select(revisions.c.document).where(revisions.c.id == revision).scalar_subquery()
+        query = (
+            sa.select(revisions)
+            .where(revisions.c.document == mine, revisions.c.id < revision, revisions.c.state == "published")
+            .order_by(revisions.c.id.desc())
+        )
+        async with self.engine.connect() as connection:
+            row = (await connection.execute(query)).first()
+            return row._mapping if row else None
+
     async def history(self, document: str | None = None) -> list[Mapping[str, Any]]:
         """Published versions, newest first; with `document`, only those that changed it."""
         async with self.engine.connect() as connection:

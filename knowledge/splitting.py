@@ -204,6 +204,8 @@ class _Outline:
             return False
         if self.left == 0:
             return True
+        if self.left or _MYTH.search(self.heading):  # items of a list that was announced, whatever they look like
+            return bool(_CHAPTER.match(line) or (after_gap and _QUESTION.search(line)) or (not self.left and _LIST_HEAD.search(line)))
         if first or _CHAPTER.match(line) or line.endswith((":", "：")):
             return True
         if _QUESTION.search(line) or (_LIST_HEAD.search(line) and size(line) <= 16) or (size(line) <= 12 and _NOMINAL.search(line)):
@@ -324,7 +326,7 @@ def _drafts(section: Section) -> Iterator[_Draft]:
         return
     for polarity, lines in _runs(section.lines, meant):
         head = section.path[-1] if polarity == "myth" and section.path else ""
-        for text in _packed(lines, head):
+        for text in packed(lines, head):
             yield _Draft(text, section.path, section.page, polarity)
 
 
@@ -369,7 +371,7 @@ def _line_polarity(text: str, meant: Polarity) -> Polarity:
     return "myth"
 
 
-def _packed(lines: Sequence[Line], head: str = "") -> Iterator[str]:
+def packed(lines: Sequence[Line], head: str = "") -> Iterator[str]:
     """Lines gathered into texts within the limit; `head` stands at the beginning of each."""
     room = LIMIT - size(head)
     texts: list[str] = []
@@ -386,7 +388,7 @@ def _packed(lines: Sequence[Line], head: str = "") -> Iterator[str]:
 
 def _tables(rows: Sequence[Line]) -> Iterator[str]:
     """Rows in groups, the first row repeated as the head of each."""
-    yield from _packed(rows[1:], rows[0].text) if size(rows[0].text) < LIMIT / 3 else _packed(rows)
+    yield from packed(rows[1:], rows[0].text) if size(rows[0].text) < LIMIT / 3 else packed(rows)
 
 
 def _within(text: str, room: float) -> Iterable[str]:

@@ -1,0 +1,66 @@
+"""What people asked and did not get: gathered by meaning, ranked by how many it concerns, nobody named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bot.masking import mask
+from bot.turns import Language
+
+ALIKE = 0.6  # cosine to a group's middle from which a question belongs to it
+CROWD = 5  # people below this number are not counted exactly
+OPEN = "SELECT id, person, chat, at, text, language, reason FROM gaps WHERE NOT withheld AND answered_by IS NULL ORDER BY id DESC LIMIT 400"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Questions that mean the same. `wordings` are masked; the first stands nearest to the group's middle."""
+
+    ids: tuple[int, ...]
+    people: int
+    wordings: tuple[str, ...]
+    reasons: Mapping[str, int]
+
+    @property
+    def crowd(self) -> str:
+        """How many people asked, or only that they are few."""
+        return str(self.people) if self.people >= CROWD else f"<{CROWD}"
+
+
+def grouped(rows: Sequence[Mapping[str, Any]], similarity: Callable[[Sequence[str], Sequence[str]], Any]) -> list[Group]:
+    """Open gaps (rows of OPEN) as groups: those that concern most people first."""
+    if not rows:
+        return []
+    texts = [mask(row["text"][:500], row["language"]) for row in rows]
+    cosines = np.asarray(similarity(texts, texts))
+    groups: list[list[int]] = []
+    for i in range(len(rows)):
+        scores = [float(cosines[i, members].mean()) for members in groups]
+        best = int(np.argmax(scores)) if scores else -1
+        if best >= 0 and scores[best] >= ALIKE:
+            groups[best].append(i)
+        else:
+            groups.append([i])
+    made = [_group(members, rows, texts, cosines) for members in groups]
+    return sorted(made, key=lambda group: (-group.people, -len(group.ids), -max(group.ids)))
+
+
+def _group(members: Sequence[int], rows: Sequence[Mapping[str, Any]], texts: Sequence[str], cosines: Any) -> Group:
+    middle = sorted(members, key=lambda i: -float(cosines[i, list(members)].mean()))
+    return Group(
+        ids=tuple(int(rows[i]["id"]) for i in members),
+        people=len({rows[i]["person"] for i in members}),
+        wordings=tuple(dict.fromkeys(texts[i] for i in middle)),
+        reasons=Counter(str(rows[i]["reason"]) for i in members),
+    )
+
+
+def language_of_group(group: Group, rows: Sequence[Mapping[str, Any]]) -> Language:
+    """The language that most of the group's questions are in."""
+    spoken = Counter(str(row["language"]) for row in rows if int(row["id"]) in group.ids)
+    return "en" if spoken["en"] > spoken["zh"] else "zh"
