@@ -261,11 +261,11 @@ def _everyday(moves: tuple[str, ...], before: Stand) -> str:
 
 
 def _patient(before: Stand, stand: Stand, answer: Answer) -> tuple[Stand, Answer]:
-    """A turn that brings neither a fact nor trust costs patience, a second one in a row twice as much."""
+    """A turn that brings neither a fact nor trust costs patience, the second one in a row two, the third three."""
     moved_on = stand.facts != before.facts or stand.trust > before.trust or stand.met != before.met
     if stand.ended == "open" and answer.key != "open_purpose":
         dry = 0 if moved_on else stand.dry + 1
-        stand = replace(stand, dry=dry, patience=stand.patience - min(2, dry))
+        stand = replace(stand, dry=dry, patience=stand.patience - min(3, dry))
     return _leaving(stand, answer)
 
 

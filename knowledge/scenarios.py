@@ -339,7 +339,7 @@ def _named_moves(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], st
     yield from ((("fatal",), move) for move in scenario.fatal)
 
 
-_SLOT = re.compile(r"{(\w*)}")
+_SLOT = re.compile(r"{(\w+)}")
 
 
 def _slots(scenario: Scenario, node: yaml.Node | None, path: str) -> Iterator[ContentProblem]:
