@@ -482,12 +482,12 @@ async def _back(app: App, person: Person, session: Session, incoming: Incoming, 
     if not incoming.text.endswith(":yes"):
         return _screen(session, language, Say(say(language, "desk.back_sure", version=number)), _offer(language, [("back_yes", f"desk:back:{number}:yes"), ("versions", "desk:versions")]))
     try:
-        new = await app.shelf.rollback(number, at=incoming.at, author=person.id, note=f"back to version {number}")
+        entry = {"at": incoming.at, "person": person.id, "what": "rollback", "details": {"to": number}}
+        new = await app.shelf.rollback(number, at=incoming.at, author=person.id, note=f"back to version {number}", also=[sa.insert(audit).values(**entry)])
     except LookupError:
         raise CannotHelp("core.old_button") from None
     await _refresh(app)
-    record = Record("audit", {"what": "rollback", "details": {"to": number, "version": new}})
-    return _screen(session, language, Say(say(language, "desk.rolled_back", to=number, version=new)), records=[record])
+    return _screen(session, language, Say(say(language, "desk.rolled_back", to=number, version=new)))
 
 
 # ------------------------------------------------------------------ gaps and the weekly digest

@@ -24,8 +24,8 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.IGNORECASE,
     )),
     ("firm", re.compile(
-        r"[\u4e00-\u9fffA-Za-z0-9（）()]{2,12}?(?:股份有限公司|有限责任公司|有限公司|集团公司|集团|股份|公司(?=[的说要让也在，。]|$)|研究院|设计院|医院|大学|银行|钢厂|电厂|化工厂|水务|石化)"
-        r"|\b[A-Z][\w&.-]*(?:\s+[A-Z][\w&.-]*){0,3}\s+(?:Inc|Ltd|LLC|GmbH|Corp(?:oration)?|Co|Group|AG|PLC|Holdings|Hospital|University|Bank)\b\.?"
+        r"[\u4e00-\u9fffA-Za-z0-9（）()]{2,12}?(?:股份有限公司|有限责任公司|有限公司|集团公司|集团|股份|研究院|设计院|医院|大学|银行|钢厂|电厂|化工厂|水务|石化)"
+        r"|[\u4e00-\u9fffA-Za-z0-9]{2,4}公司|\b[A-Z][\w&.-]*(?:\s+[A-Z][\w&.-]*){0,3}\s+(?:Inc|Ltd|LLC|GmbH|Corp(?:oration)?|Co|Group|AG|PLC|Holdings|Hospital|University|Bank)\b\.?"
     )),
     ("name", re.compile(
         rf"(?:老|小)?[{_SURNAMES}](?:[\u4e00-\u9fff]{{0,2}}?)(?:{_TITLES})(?![\u4e00-\u9fff]?程)|(?<=[叫是找问])[{_SURNAMES}][\u4e00-\u9fff]{{1,2}}(?=[，。,、的说])|(?<![\u4e00-\u9fff])[老小][{_SURNAMES}](?=[说要让的，。])"

@@ -8,11 +8,10 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import unicodedata
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -98,25 +97,21 @@ def _below(path: Path) -> Iterator[Source]:
             yield Source(str(relative), file)
 
 
-@asynccontextmanager
-async def opened(sources: Sequence[Source]) -> AsyncIterator[tuple[list[Source], list[ContentProblem]]]:
-    """The sources with archives unpacked (into a folder that is gone afterwards)."""
-    with tempfile.TemporaryDirectory(prefix="coach-") as folder:
-        found: list[Source] = []
-        problems: list[ContentProblem] = []
-        for i, source in enumerate(sources):
-            if not _is_archive(source.path):
-                found.append(source)
-                continue
-            inside = Path(folder) / str(i)
-            inside.mkdir()
-            try:
-                members = await asyncio.to_thread(unpack, source.path, inside)
-            except Unreadable as problem:
-                problems.append(Unreadable(source.name, problem.code, **problem.values))
-                continue
-            found += [Source(f"{source.name}/{name}", path) for name, path in members]
-        yield found, problems
+def open_archives(sources: Sequence[Source], folder: Path) -> tuple[list[Source], list[ContentProblem]]:
+    """The sources with the files of their archives (unpacked below `folder`) in the archives' places."""
+    found: list[Source] = []
+    problems: list[ContentProblem] = []
+    for i, source in enumerate(sources):
+        if not _is_archive(source.path):
+            found.append(source)
+            continue
+        inside = folder / str(i)
+        inside.mkdir()
+        try:
+            found += [Source(f"{source.name}/{name}", path) for name, path in unpack(source.path, inside)]
+        except Unreadable as problem:
+            problems.append(Unreadable(source.name, problem.code, **problem.values))
+    return found, problems
 
 
 def _is_archive(path: Path) -> bool:

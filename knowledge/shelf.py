@@ -198,7 +198,9 @@ class Shelf:
             )
             return bool(done.rowcount)
 
-    async def rollback(self, target: int, *, at: datetime, author: str, note: str = "") -> int:
+    async def rollback(
+        self, target: int, *, at: datetime, author: str, note: str = "", also: Sequence[sa.Executable] = ()
+    ) -> int:
         """A new version with exactly the contents of version `target`."""
         async with self.engine.begin() as connection:
             number = await _lock_next(connection)
@@ -217,6 +219,8 @@ class Shelf:
                 await connection.execute(contents.insert().values(revision=revision, added=number))
             changes = [{"what": "rolled back", "to": target, "removed": sorted(gone), "restored": sorted(back)}]
             await _write_version(connection, number, at, author, note, changes)
+            for statement in also:
+                await connection.execute(statement)
         return number
 
     async def documents(self, version: int | None = None) -> list[Published]:
@@ -274,6 +278,12 @@ class Shelf:
             row = (await connection.execute(query.where(revisions.c.id == revision))).first()
             return dict(row._mapping) if row else None
 
+    async def drafts(self) -> list[Mapping[str, Any]]:
+        """Drafts that wait for a decision, newest first."""
+        query = sa.select(revisions).where(revisions.c.state == "draft").order_by(revisions.c.id.desc())
+        async with self.engine.connect() as connection:
+            return [dict(row._mapping) for row in await connection.execute(query)]
+
     async def previous_revision(self, revision: int) -> Mapping[str, Any] | None:
         """The published revision of the same document before this one."""
         mine = sa.select(revisions.c.document).where(revisions.c.id == revision).scalar_subquery()
@@ -284,7 +294,7 @@ class Shelf:
         )
         async with self.engine.connect() as connection:
             row = (await connection.execute(query)).first()
-            return row._mapping if row else None
+            return dict(row._mapping) if row else None
 
     async def history(self, document: str | None = None) -> list[Mapping[str, Any]]:
         """Published versions, newest first; with `document`, only those that changed it."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bot.commands import ProgressLine, lines_of, settings_of
 from bot.errors import ContentProblem, SetupProblem
+from bot.phrases import say
 from bot.ports import App
 
 BATCH = 25  # documents published in one version, so that an interrupted run keeps what it had done
@@ -48,27 +52,27 @@ async def run(options: argparse.Namespace) -> int:
     if not options.paths and not options.passages:
         raise SetupProblem("Nothing to ingest: name files or folders, or give --passages FILE.")
     settings, summary, started = settings_of(options), Summary(), time.monotonic()
-    async with open_app(settings, playbook=not options.no_playbook, retrieval=False, model=False, purpose="coach ingest") as app:
-        changed = await _take_in(app, options, summary)
-        summary.version = await app.shelf.version()
-    if changed and not options.dry_run:
-        async with open_app(settings, playbook=not options.no_playbook, model=False, progress=ProgressLine(), purpose="coach ingest"):
-            pass  # the views catch up now, so that the next question is quick
+    shared: dict[str, Any] = {"playbook": not options.no_playbook, "model": False, "purpose": "coach ingest"}
+    new: list[Any] = []
+    with contextlib.ExitStack() as unpacked:
+        async with open_app(settings, retrieval=False, **shared) as app:  # whether there is work is known without the views
+            before = await app.shelf.version()
+            if options.passages:
+                await _take_passages(app, options, summary)
+            if options.paths:
+                new = await _changed(app, options, summary, unpacked)
+            summary.version = await app.shelf.version()
+        if new or summary.version > before:
+            async with open_app(settings, progress=ProgressLine(), **shared) as app:
+                await _take_documents(app, new, options, summary)
+                summary.version = await app.shelf.version()
+                views: Any = app.retriever
+                await views.refresh()  # so that the next question is quick
     summary.seconds = round(time.monotonic() - started, 1)
     _report(summary, options)
     if not (summary.published or summary.drafts or summary.unchanged):
         return 2
     return 1 if summary.refused else 0
-
-
-async def _take_in(app: App, options: argparse.Namespace, summary: Summary) -> bool:
-    """Everything asked for; True if something new was published."""
-    before = await app.shelf.version()
-    if options.passages:
-        await _take_passages(app, options, summary)
-    if options.paths:
-        await _take_documents(app, options, summary)
-    return bool(await app.shelf.version() > before)
 
 
 async def _take_passages(app: App, options: argparse.Namespace, summary: Summary) -> None:
@@ -87,54 +91,85 @@ async def _take_passages(app: App, options: argparse.Namespace, summary: Summary
     summary.passages += sum(len(item.passages) for item in new)
 
 
-async def _take_documents(app: App, options: argparse.Namespace, summary: Summary) -> None:
-    from knowledge.ingest import Prepared, Source, find_sources, is_unchanged, opened, prepare_all, sha256_of
+async def _changed(app: App, options: argparse.Namespace, summary: Summary, unpacked: contextlib.ExitStack) -> list[Any]:
+    """The sources that are not on the shelf as they are; archives are unpacked for as long as `unpacked` is open."""
+    from knowledge.ingest import find_sources, is_unchanged, open_archives, sha256_of
 
     given, problems = find_sources(options.paths)
     _refuse(summary, problems)
     here = {item.document: item for item in await app.shelf.documents()}
-    async with opened(given) as (sources, problems):
-        _refuse(summary, problems)
-        new: list[Source] = []
-        for source in sources:
-            if is_unchanged(source, sha256_of(source.path), here, options.accept_cleaning):
-                summary.unchanged.append(source.name)
-            else:
-                new.append(source)
-        progress, waiting = ProgressLine(), list[Prepared]()
-        done = 0
-        async for _, result in prepare_all(new, accept=options.accept_cleaning):
-            done += 1
-            progress("files", done, len(new))
-            if isinstance(result, ContentProblem):
-                _refuse(summary, [result])
-                continue
-            waiting.append(result)
-            if len(waiting) >= BATCH:
-                await _keep(app, waiting, options, summary)
-                waiting = []
-        await _keep(app, waiting, options, summary)
+    sources, problems = open_archives(given, Path(unpacked.enter_context(tempfile.TemporaryDirectory(prefix="coach-"))))
+    _refuse(summary, problems)
+    new = []
+    for source in sources:
+        if is_unchanged(source, sha256_of(source.path), here, options.accept_cleaning):
+            summary.unchanged.append(source.name)
+        else:
+            new.append(source)
+    return new
+
+
+async def _take_documents(app: App, sources: Sequence[Any], options: argparse.Namespace, summary: Summary) -> None:
+    """Read, check and publish in batches, so that an interrupted run keeps what it had done."""
+    from knowledge.ingest import Prepared, prepare_all
+
+    progress, waiting = ProgressLine(), list[Prepared]()
+    done = 0
+    async for _, result in prepare_all(sources, accept=options.accept_cleaning):
+        done += 1
+        progress("files", done, len(sources))
+        if isinstance(result, ContentProblem):
+            _refuse(summary, [result])
+            continue
+        waiting.append(result)
+        if len(waiting) >= BATCH:
+            await _keep(app, waiting, options, summary)
+            waiting = []
+    await _keep(app, waiting, options, summary)
 
 
 async def _keep(app: App, prepared: Sequence[Any], options: argparse.Namespace, summary: Summary) -> None:
     """Publish a batch in one transaction; or store drafts; or only count."""
     if not prepared:
         return
+    checks = {} if options.no_checks else await _checked(app, [item.edition for item in prepared])
     for item in prepared:
-        row = {
-            "id": item.edition.id, "title": item.edition.title, "pages": item.pages, "passages": len(item.edition.passages),
-            "dropped": [{"place": drop.place, "text": drop.text, "why": drop.why} for drop in item.dropped],
-            "corrections": [{"place": fix.place, "before": fix.before, "after": fix.after} for fix in item.corrections],
-            "corrected": bool(options.accept_cleaning and item.corrections),
-            "remarks": item.edition.details.get("remarks", []),
-        }  # fmt: skip
+        row = _row(item, checks.get(item.edition.id, []), options)
         if options.draft and not options.dry_run:
-            row["draft"] = await app.shelf.draft(item.edition, at=app.clock(), author="local")
+            edition = replace(item.edition, details={**item.edition.details, "checks": row["checks"]})
+            row["draft"] = await app.shelf.draft(edition, at=app.clock(), author="local")
         (summary.drafts if options.draft else summary.published).append(row)
         summary.passages += len(item.edition.passages)
     if not options.draft and not options.dry_run:
         names = ", ".join(str(item.edition.details.get("file", item.edition.id)) for item in prepared[:3])
         await app.shelf.publish([item.edition for item in prepared], at=app.clock(), author="local", note=f"ingest {names}")
+
+
+async def _checked(app: App, editions: Sequence[Any]) -> dict[str, list[dict[str, Any]]]:
+    """Remarks by document. The batch is tried as a whole, so that documents in it are compared with each other, too."""
+    from knowledge.checks import examine
+
+    retriever: Any = app.retriever
+    new = [passage for edition in editions for passage in edition.passages]
+    replaced = {edition.id for edition in editions}
+    trial = await retriever.trial(new, replaced)
+    found: dict[str, list[dict[str, Any]]] = {}
+    owner = {passage.id: passage.document for passage in new}
+    for remark in await asyncio.to_thread(examine, new, replaced, retriever.library, trial):
+        for document in [owner[remark.passage]] if remark.passage in owner else sorted(replaced):
+            found.setdefault(document, []).append({"kind": remark.kind, "passage": remark.passage, "other": remark.other, "values": dict(remark.values)})
+    return found
+
+
+def _row(item: Any, checks: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "id": item.edition.id, "title": item.edition.title, "pages": item.pages, "passages": len(item.edition.passages),
+        "dropped": [{"place": drop.place, "text": drop.text, "why": drop.why} for drop in item.dropped],
+        "corrections": [{"place": fix.place, "before": fix.before, "after": fix.after} for fix in item.corrections],
+        "corrected": bool(options.accept_cleaning and item.corrections),
+        "remarks": item.edition.details.get("remarks", []),
+        "checks": checks,
+    }  # fmt: skip
 
 
 def _refuse(summary: Summary, problems: Sequence[ContentProblem]) -> None:
@@ -168,5 +203,8 @@ def _report_document(row: dict[str, Any], options: argparse.Namespace) -> None:
         how = "corrected" if row["corrected"] else "proposed, not applied (--accept-cleaning applies them)"
         lines.append(f"  {len(fixes)} corrections {how}:")
         lines += [f"    - {fix['before']}\n    + {fix['after']}" for fix in fixes]
+    checks = row.get("checks", [])
+    lines += [f"  {say('en', 'desk.check_' + item['kind'], **item['values'])}" for item in checks[:8]]
+    lines += [f"  … and {len(checks) - 8} more remarks (--json shows them)"] if len(checks) > 8 else []
     lines += [f"  {place}: {remark}" for place, remark in row.get("remarks", [])[:10]]
     print("\n".join(lines[:80]) + ("\n" if lines else ""), end="")
