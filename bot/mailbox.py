@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,6 +27,11 @@ TRIES = 3  # failed tries after which a letter is parked
 CRASHES = 6  # tries (interrupted ones count) after which it is not tried again
 LEASE = timedelta(seconds=120)
 TURN_LIMIT = 900.0  # seconds: a turn that takes longer counts as failed
+
+
+def where(error: BaseException) -> str:
+    """The traceback without the error's text, which may quote what a person wrote."""
+    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 
 class Later(Exception):
@@ -107,8 +113,8 @@ class Mailbox:
                 beat += 1
                 if beat % 20 == 0:
                     await self.mail.renew([*self._busy, *self.holds], self.name, self.clock() + LEASE)
-            except Exception:  # a database that is away for a while comes back
-                log.exception("the mailbox cannot be read; trying again")
+            except Exception as error:  # a database that is away for a while comes back
+                log.error("the mailbox cannot be read; trying again\n%s", where(error))
                 await asyncio.sleep(2)
             await asyncio.sleep(self.scan_every)
 
@@ -137,8 +143,8 @@ class Mailbox:
                         more = await self._step(chat)
                     more = more or chat in self._again
                 await self.mail.release(chat, self.name)
-        except Exception:
-            log.exception("work on a chat stopped; it is taken up again")
+        except Exception as error:
+            log.error("work on a chat stopped; it is taken up again\n%s", where(error))
             self._again.discard(chat)
         finally:
             self._busy.pop(chat, None)
@@ -160,7 +166,7 @@ class Mailbox:
         try:
             posts = await asyncio.wait_for(self.answer(letter), TURN_LIMIT)
         except Exception as error:
-            log.exception("letter %s failed (try %d)", letter.id, letter.attempts)
+            log.error("letter %s failed (try %d)\n%s", letter.id, letter.attempts, where(error))
             if letter.attempts >= TRIES:
                 await self._park(letter, f"{type(error).__name__}")
                 return True

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -69,8 +69,8 @@ def ready() -> None:
     log.info("receiving updates")
 
 
-async def serve_telegram(app: App, chat: TelegramChat, settings: Settings) -> None:
-    """Run until stopped: mailbox, clean-up, and updates by polling or webhook."""
+async def serve_telegram(app: App, chat: TelegramChat, settings: Settings, ready: Callable[[], None] = ready) -> None:
+    """Run until stopped: mailbox, clean-up, and updates by polling or webhook. `ready` is called when updates come in."""
     tasks: list[asyncio.Task[Any]] = []
     try:
         await chat.connect()

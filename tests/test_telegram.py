@@ -1,0 +1,422 @@
+"""In Telegram: closed by default, durable, private, kind; nothing that the bot sends breaks the Bot API's rules."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from bot_api import TOKEN, BotApi
+from telegram_house import empty_house, running, with_webhook
+
+from bot.conversation import COMMANDS
+from bot.errors import SetupProblem
+from bot.membership import invitation
+from bot.people import PERMISSIONS, Person, Role
+from bot.phrases import say
+from bot.ports import App
+from bot.privacy import sweep
+from bot.store import SqlStore
+from bot.turns import Incoming, Reply, Say
+
+ADMIN, REP = 11, 22
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[BotApi]:
+    async with BotApi().serving() as api:
+        yield api
+        assert api.violations == []
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[App]:
+    async with empty_house(tmp_path / "house", admins=str(ADMIN)) as app:
+        yield app
+
+
+async def member(app: App, person_id: int, *roles: Role, language: str | None = None) -> Person:
+    person = Person(f"tg:{person_id}", frozenset(roles), f"P{person_id}", chat=f"tg:{person_id}", language=language)
+    await app.store.welcome(person, app.clock())
+    return person
+
+
+async def count(app: App, query: str) -> int:
+    return int((await app.store.rows(f"SELECT count(*) AS n FROM {query}"))[0]["n"])
+
+
+# -- closed by default ---------------------------------------------------------------------------------
+
+
+async def test_a_stranger_gets_one_polite_line_and_learns_nothing(house: App, api: BotApi) -> None:
+    stranger = api.person(99, "Stranger", "en")
+    async with running(house, api):
+        for text in ("/start", "who are your customers?", "/help", "/start wrongcodewrongcode", "/people"):
+            stranger.says(text)
+        assert await stranger.answer() == say("en", "people.closed")
+        await asyncio.sleep(0.5)
+    assert len(stranger.sees()) == 1
+    assert await count(house, "turns") == 0
+    assert await count(house, "inbox WHERE raw <> ''") == 0
+    assert [item["command"] for item in api.menus["default::"]] == ["start"]
+
+
+async def test_people_join_by_invitation_and_leave_at_once(house: App, api: BotApi) -> None:
+    admin, rep = api.person(ADMIN), api.person(REP, "Anna", "en")
+    async with running(house, api):
+        admin.says("/invite rep North 7d 1x")
+        code = (await admin.answer()).split("start=")[1].split()[0]
+        rep.says(f"/start {code}")
+        assert "rep" in await rep.answer()
+        late = api.person(33, "Late", "en")
+        late.says(f"/start {code}")
+        assert await late.answer() == say("en", "people.invitation_over")
+        admin.says("/people")
+        assert "North" in await admin.answer()
+        admin.presses("Anna")
+        assert "tg:22" in await admin.answer()
+        admin.presses(say("zh", "people.dismiss"))
+        await admin.answer()
+        rep.says("/history")
+        assert await rep.answer() == say("en", "people.closed")
+
+
+async def test_an_invitation_can_be_revoked(house: App, api: BotApi) -> None:
+    admin, rep = api.person(ADMIN), api.person(REP, "Anna", "en")
+    async with running(house, api):
+        admin.says("/invite trainer")
+        code = (await admin.answer()).split("start=")[1].split()[0]
+        admin.says("/people")
+        await admin.answer()
+        admin.presses("收回")
+        await admin.answer()
+        rep.says(f"/start {code}")
+        assert await rep.answer() == say("en", "people.invitation_over")
+
+
+async def test_the_last_admin_cannot_be_removed(house: App, api: BotApi) -> None:
+    admin = api.person(ADMIN)
+    async with running(house, api):
+        admin.says("/people")
+        await admin.answer()
+        admin.presses("Li Wei")
+        await admin.answer()
+        admin.presses(say("zh", "people.dismiss"))
+        assert await admin.answer() == say("zh", "people.last_admin")
+
+
+async def test_the_claim_link_makes_one_admin(tmp_path: Path, api: BotApi, capsys: pytest.CaptureFixture[str]) -> None:
+    async with empty_house(tmp_path / "new") as app, running(app, api):
+        code = capsys.readouterr().err.split("start=")[1].split()[0]
+        first, second = api.person(1, "First", "en"), api.person(2, "Second", "en")
+        first.says(f"/start {code}")
+        assert "admin" in await first.answer()
+        second.says(f"/start {code}")
+        assert await second.answer() == say("en", "people.invitation_over")
+        assert {"people", "invite"} <= {item["command"] for item in api.menus["chat:1:"]}
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_each_role_may_give_exactly_its_commands(house: App, api: BotApi, role: Role) -> None:
+    person = await member(house, REP, role, language="en")
+    someone = api.person(REP, "Anna", "en")
+    refused = {name: say("en", "core.not_allowed", command=name) for name in COMMANDS}
+    skip = {"topics", "card", "status"}  # need a playbook; their permission is the same table
+    async with running(house, api):
+        for name in sorted(set(COMMANDS) & set(PERMISSIONS) - skip):
+            someone.says(f"/{name}")
+            answer = await someone.answer()
+            assert (answer == refused[name]) == (not person.may(name)), name
+    assert Role.ADMIN in PERMISSIONS["people"] and Role.REP not in PERMISSIONS["people"]
+
+
+async def test_a_tapped_admin_button_is_refused_to_others(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    async with running(house, api):
+        someone.says("/help")
+        (message,) = await someone.messages()
+        for token in ("person:tg:11", "role:admin:tg:22", "invite:admin", "out:tg:11"):
+            someone.taps(message, token)
+            assert await someone.answer() == say("en", "core.not_allowed", command="people"), token
+    found = await house.store.person("tg:22")
+    assert found and found.roles == {Role.REP}
+
+
+# -- durable -------------------------------------------------------------------------------------------
+
+
+async def test_an_update_is_answered_once_however_often_it_comes(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    async with running(house, api):
+        api.fail("getUpdates", status=502, times=3)  # the confirming polls never arrive
+        someone.says("/nothing1")
+        await someone.answer()
+        someone.says("/nothing2")
+        await someone.answer()
+        await asyncio.sleep(1.5)
+    assert len(someone.sees()) == 2
+
+
+async def test_a_message_whose_answer_was_lost_is_sent_again_not_dropped(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    async with running(house, api):
+        api.fail("sendMessage", drop="after")
+        someone.says("/nothing1")
+        await someone.messages(2)
+        api.fail("sendMessage", drop="before")
+        someone.says("/nothing2")
+        await someone.messages(1)
+    assert [("nothing1" in m["text"], "nothing2" in m["text"]) for m in someone.sees()] == [(True, False)] * 2 + [(False, True)]
+
+
+async def test_flood_control_is_waited_out_and_other_chats_go_on(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    await member(house, 33, Role.REP, language="en")
+    slow, quick = api.person(REP), api.person(33)
+    async with running(house, api):
+        api.fail("sendMessage", status=429, retry_after=1, contains="nothing1", times=2)
+        slow.says("/nothing1")
+        quick.says("/nothing2")
+        assert "nothing2" in await quick.answer(patience=1.0)
+        assert "nothing1" in await slow.answer(patience=6)
+
+
+async def test_poison_updates_are_set_aside_and_stop_nobody(house: App, api: BotApi) -> None:
+    await member(house, ADMIN, Role.ADMIN, language="en")
+    someone = api.person(ADMIN)
+    async with running(house, api) as chat:
+        api.push_raw({"message": {"message_id": "what", "date": "never", "chat": {"id": 5, "type": "private"}, "from": {"id": 5}}})
+        api.push_raw({"message": "not even an object"})
+        api.push_raw({"something_new": {"from": {"id": ADMIN}}})
+        someone.says("/nothing1")
+        texts = await someone.answer(3)
+        assert "nothing1" in texts and texts.count("set aside") == 2
+        await chat.mailbox.idle()
+    assert await count(house, "inbox WHERE state = 'parked'") == 2
+
+
+async def test_somebody_who_blocked_the_bot_is_left_alone(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    async with running(house, api):
+        someone.chat.blocked = True
+        someone.says("/nothing1")
+        await asyncio.sleep(0.8)
+        assert await count(house, "persons WHERE blocked") == 1
+        assert await count(house, "outbox WHERE state = 'waiting'") == 0
+        someone.blocks(False)
+        someone.says("/nothing2")
+        assert "nothing2" in await someone.answer()
+        assert await count(house, "persons WHERE blocked") == 0
+
+
+async def test_a_second_poller_ends_the_first_with_a_clear_message(house: App, api: BotApi) -> None:
+    with pytest.raises(SetupProblem, match="same token"):
+        async with running(house, api):
+            await asyncio.sleep(0.3)
+            api._end_other_poll("terminated by other getUpdates request; make sure that only one bot instance is running")
+            await asyncio.sleep(1)
+
+
+async def test_a_wrong_token_is_explained(house: App) -> None:
+    async with BotApi("1:other").serving() as other:
+        with pytest.raises(SetupProblem, match="BotFather"):
+            async with running(house, other):
+                pass
+
+
+async def test_a_webhook_takes_updates_only_with_the_secret(house: App, api: BotApi) -> None:
+    import aiohttp
+
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    hook = with_webhook()
+    async with running(house, api, **hook):
+        someone.says("/nothing1")
+        assert "nothing1" in await someone.answer()
+        async with aiohttp.ClientSession() as session:
+            for headers, body, status in (
+                ({}, b"{}", 403),
+                ({"X-Telegram-Bot-Api-Secret-Token": api.webhook["secret"]}, b"nonsense", 400),
+                ({"X-Telegram-Bot-Api-Secret-Token": api.webhook["secret"]}, b'{"update_id":"x"}', 400),
+            ):
+                async with session.post(hook["telegram_webhook_url"], data=body, headers=headers) as answer:
+                    assert answer.status == status
+    async with running(house, api):  # back to polling: the webhook is taken away, nothing is dropped
+        someone.says("/nothing2")
+        assert "nothing2" in await someone.answer()
+
+
+async def test_the_bot_can_live_behind_a_proxy(house: App, api: BotApi) -> None:
+    from aiohttp import ClientSession, web
+
+    seen: list[str] = []
+
+    async def forward(request: web.Request) -> web.Response:
+        seen.append(str(request.url))
+        async with ClientSession() as session:
+            async with session.request(request.method, request.url, data=await request.read(), headers=request.headers) as answer:
+                return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
+
+    server = web.Server(forward)
+    runner = web.ServerRunner(server, shutdown_timeout=0.2)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    async with running(house, api, telegram_proxy=f"http://127.0.0.1:{runner.addresses[0][1]}"):
+        someone.says("/nothing1")
+        assert "nothing1" in await someone.answer()
+    await runner.cleanup()
+    assert any(url.endswith("/sendMessage") for url in seen)
+
+
+# -- manners -------------------------------------------------------------------------------------------
+
+
+async def test_a_hundred_messages_in_a_second_are_slowed_down_kindly(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    await member(house, 33, Role.REP, language="en")
+    hasty, other = api.person(REP), api.person(33)
+    async with running(house, api, messages_per_minute=5) as chat:
+        chat.pace.wait = lambda chat: 0.0  # type: ignore[method-assign]
+        for number in range(100):
+            hasty.says(f"/nothing{number}")
+        other.says("/nothing")
+        await other.answer(patience=3)
+        await hasty.messages(6)
+        await chat.mailbox.idle()
+    assert len(hasty.sees()) == 6
+    assert hasty.sees()[-1]["text"] == say("en", "people.hurried", limit=5)
+
+
+@pytest.mark.parametrize(
+    ("content", "phrase"),
+    [({"voice": {"file_id": "v", "file_unique_id": "v", "duration": 3}}, "telegram.voice"), ({"dice": {"emoji": "🎲", "value": 3}}, "telegram.unread")],
+)
+async def test_what_cannot_be_read_is_answered_kindly(house: App, api: BotApi, content: dict[str, object], phrase: str) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    async with running(house, api):
+        someone.sends(**content)
+        assert await someone.answer() == say("en", phrase)
+
+
+async def test_edits_old_buttons_and_double_taps(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    async with running(house, api):
+        first = someone.says("/language")
+        (message,) = await someone.messages()
+        someone.edits(first, "/help")
+        assert await someone.answer() == say("en", "telegram.edited")
+        someone.presses("中文", message)
+        someone.presses("中文", message)
+        assert await someone.answer() == say("zh", "core.language_set")
+        someone.taps(message, "nonsense:gone")
+        assert await someone.answer() == say("zh", "core.old_button")
+    queries = [name for name, _ in api.calls if name == "answerCallbackQuery"]
+    assert len(queries) == 3
+
+
+async def test_a_group_hears_only_what_is_meant_for_it_and_nothing_private(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone, stranger, group = api.person(REP), api.person(99), api.group()
+    async with running(house, api):
+        someone.says("lunch?", group)
+        stranger.says("@coach_test_bot /help", group)
+        someone.says("/help@other_bot", group)
+        someone.says("/history@coach_test_bot", group)
+        (answer,) = await someone.messages(1, chat=group)
+        await asyncio.sleep(0.4)
+    assert answer["text"] == say("en", "core.only_private", command="history")
+    assert len(someone.sees(group)) == 1
+    assert await count(house, "inbox WHERE raw <> ''") == 0
+
+
+# -- private -------------------------------------------------------------------------------------------
+
+
+async def test_no_words_and_no_secrets_reach_the_log(house: App, api: BotApi, caplog: pytest.LogCaptureFixture) -> None:
+    from bot.commands.telegram import quiet_libraries
+
+    caplog.set_level(logging.INFO)
+    quiet_libraries("INFO")
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP, "Geheimrat", "en")
+    async with running(house, api):
+        api.fail("sendMessage", status=502)
+        someone.says("/feedback Zebra-Klausel 4711")
+        await someone.answer()
+        api.push_raw({"message": {"message_id": "x", "text": "Zebra again", "chat": {"id": 5, "type": "private"}, "from": {"id": 5}}})
+        await asyncio.sleep(0.5)
+    assert "parked" in caplog.text
+    for secret in ("Zebra", TOKEN, TOKEN.split(":")[1], "Geheimrat"):
+        assert secret not in caplog.text
+
+
+async def test_everything_kept_about_a_person_is_exported_and_forgotten(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP, "Anna Unverwechselbar", "en")
+    assert isinstance(house.store, SqlStore)
+    async with running(house, api) as chat:
+        someone.says("/feedback The Zebra clause is missing")
+        await someone.answer()
+        await seed_records(house)
+        assert await someone.answer() == "x"
+        someone.says("/privacy")
+        await someone.answer()
+        someone.presses("Export")
+        (document,) = [m for m in await someone.messages(2) if "document" in m]
+        exported = json.loads(api.files[document["document"]["file_id"]][1])
+        assert {"turns", "sessions", "gaps", "audit"} <= exported.keys() and "Zebra" in json.dumps(exported)
+        someone.presses("Delete")
+        await someone.answer()
+        someone.presses("Delete everything")
+        assert await someone.answer() == say("en", "privacy.forgotten_all")
+        await chat.mailbox.idle()
+        someone.says("/privacy")
+        assert await someone.answer() == say("en", "people.closed")
+        await chat.mailbox.idle()
+    await sweep(house)
+    async with house.store.engine.connect() as connection:
+        raw = await connection.get_raw_connection()
+        everything = "\n".join([line async for line in raw.driver_connection.iterdump()])  # type: ignore[union-attr]
+    for trace in ("tg:22", "Zebra", "Unverwechselbar"):
+        assert trace not in everything, trace
+
+
+async def seed_records(app: App) -> None:
+    """A gap, written as a turn would."""
+    from bot.turns import Record
+
+    incoming = Incoming("x1", "tg:22", "tg:22", app.clock(), "Zebra question")
+    session = await app.store.session("tg:22", "tg:22")
+    gap = Record("gap", {"text": "Zebra question", "language": "en", "reason": "abstained", "topics": []})
+    assert await app.store.keep(incoming, session, Reply((Say("x"),)), (gap,))
+
+
+async def test_old_turns_are_deleted_after_the_time_that_the_company_set(house: App) -> None:
+    from dataclasses import replace
+    from datetime import timedelta
+
+    await seed_records(house)
+    later = replace(house, clock=lambda: house.clock() + timedelta(days=400))
+    await sweep(house)
+    assert await count(house, "turns") == 1
+    await sweep(later)
+    assert [await count(house, table) for table in ("turns", "gaps", "sessions")] == [0, 0, 0]
+
+
+def test_invitation_codes_are_long_and_kept_as_digests_only() -> None:
+    from datetime import UTC, datetime
+
+    code, record = invitation(["rep"], datetime.now(UTC))
+    assert len(code) >= 16 and code not in json.dumps(record.data)
