@@ -10,12 +10,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from bot import advice, desk, membership, privacy, screens
+from bot import advice, desk, membership, privacy, quiz, screens
 from bot.errors import CannotHelp, NotAllowed
 from bot.people import PERMISSIONS, PRIVATE, Person
 from bot.phrases import say
 from bot.ports import App, Outcome
-from bot.sessions import Activity, Advising, Asking, Idle, Publishing, Session
+from bot.sessions import Activity, Advising, Asking, Idle, Publishing, Quizzing, Session
 from bot.spending import metered
 from bot.turns import LANGUAGES, Incoming, Language, Reply, Say, plain
 from knowledge.passages import language_of
@@ -48,6 +48,7 @@ async def _choose_advice(app: App, person: Person, session: Session, incoming: I
 COMMANDS: dict[str, Command] = {
     "start": Command(screens.start),
     "help": Command(screens.help_screen),
+    "quiz": Command(quiz.open_quiz),
     "topics": Command(screens.topics),
     "card": Command(screens.card),
     "history": Command(screens.history),
@@ -71,11 +72,13 @@ ACTIVITIES: dict[type[Activity], Handler] = {
     Idle: _advise,
     Advising: _advise,
     Asking: screens.heard_answer,
+    Quizzing: quiz.heard,
     Publishing: desk.hear,
 }
 
 # who understands a tapped choice, by the first word of its token
 CHOOSERS: dict[str, Handler] = {
+    "quiz": quiz.choose,
     "card": _choose_advice,
     "cause": _choose_advice,
     "lang": screens.choose_language,
@@ -156,6 +159,8 @@ async def _dispatch(app: App, person: Person, session: Session, incoming: Incomi
         return await handler(app, person, session, incoming, language)
     if incoming.attachment is not None:
         return await desk.upload(app, person, session, incoming, language)
+    if incoming.poll is not None:
+        return await quiz.voted(app, person, session, incoming, language)
     if not incoming.text.strip():
         raise CannotHelp("core.empty")
     if incoming.forwarded and person.may("add") and not isinstance(session.activity, Publishing):

@@ -65,8 +65,8 @@ def render(reply: Reply, screen: Screen, language: Language) -> Iterator[Rendera
             case Poll(token=token, stem=stem, options=answers):
                 screen.poll = token
                 yield Text(f"\n{stem}", "bold")
-                for answer in answers:
-                    screen.tokens.append(f"poll:{token}:{len(screen.tokens)}")
+                for index, answer in enumerate(answers):
+                    screen.tokens.append(f"poll:{token}:{index}")
                     yield Text.from_markup(f" [cyan]{len(screen.tokens)}[/] {escape(answer)}")
             case Scores(title, rows, total, low, high, note):
                 table = Table(title=title + (f"  {total:.1f}/{high:g}" if total is not None else ""), show_header=False, box=None)

@@ -18,6 +18,7 @@ from bot.people import Person, Role
 from bot.sessions import Session, session_from_json, session_to_json
 from bot.store import desk, people, usage
 from bot.store import tables as t
+from bot.store.learning import LEARNING_WRITERS
 from bot.turns import Aside, Incoming, Record, Reply, reply_to_json
 
 Writer = Callable[[AsyncConnection, Incoming, Mapping[str, Any]], Awaitable[None]]
@@ -63,6 +64,7 @@ WRITERS: dict[str, Writer] = {
     "feedback": _write_feedback,
     "audit": _write_audit,
     "person": _write_person,
+    **LEARNING_WRITERS,
     "invitation": people.write_invitation,
     "uninvite": people.write_uninvite,
     "join": people.write_join,

@@ -76,6 +76,21 @@ def upgrade() -> None:
     with op.batch_alter_table('shelf_passages', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_shelf_passages_id'), ['id'], unique=False)
 
+    op.create_table('assignments',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('incoming', sa.String(length=100), nullable=False),
+    sa.Column('person', sa.String(length=100), nullable=False),
+    sa.Column('module', sa.String(length=60), nullable=False),
+    sa.Column('due', sa.String(length=10), nullable=False),
+    sa.Column('by', sa.String(length=100), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('done', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('incoming', 'person', 'module', name='assignments_once')
+    )
+    with op.batch_alter_table('assignments', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_assignments_person'), ['person'], unique=False)
+
     op.create_table('audit',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
@@ -84,6 +99,20 @@ def upgrade() -> None:
     sa.Column('details', sa.JSON(), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
+    op.create_table('certificates',
+    sa.Column('code', sa.String(length=20), nullable=False),
+    sa.Column('person', sa.String(length=100), nullable=False),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('module', sa.String(length=60), nullable=False),
+    sa.Column('by', sa.String(length=100), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('revoked', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('code'),
+    sa.UniqueConstraint('person', 'module', name='certificates_once')
+    )
+    with op.batch_alter_table('certificates', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_certificates_person'), ['person'], unique=False)
+
     op.create_table('feedback',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('person', sa.String(length=100), nullable=False),
@@ -187,6 +216,57 @@ def upgrade() -> None:
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
+    op.create_table('question_states',
+    sa.Column('question', sa.String(length=120), nullable=False),
+    sa.Column('state', sa.String(length=10), nullable=False),
+    sa.Column('reason', sa.Text(), server_default='', nullable=False),
+    sa.Column('data', sa.Text(), nullable=True),
+    sa.Column('by', sa.String(length=100), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('question')
+    )
+    op.create_table('quiz_asked',
+    sa.Column('token', sa.String(length=60), nullable=False),
+    sa.Column('person', sa.String(length=100), nullable=False),
+    sa.Column('question', sa.String(length=120), nullable=False),
+    sa.Column('snapshot', sa.Text(), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('answered', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('picked', sa.Integer(), nullable=True),
+    sa.Column('correct', sa.Boolean(), nullable=True),
+    sa.PrimaryKeyConstraint('token')
+    )
+    with op.batch_alter_table('quiz_asked', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_quiz_asked_person'), ['person'], unique=False)
+        batch_op.create_index(batch_op.f('ix_quiz_asked_question'), ['question'], unique=False)
+
+    op.create_table('reminders',
+    sa.Column('person', sa.String(length=100), nullable=False),
+    sa.Column('hour', sa.Integer(), nullable=False),
+    sa.Column('weekends', sa.Boolean(), nullable=False),
+    sa.Column('active', sa.Boolean(), nullable=False),
+    sa.Column('snoozed', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('sent_day', sa.String(length=10), nullable=True),
+    sa.Column('sent', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('person')
+    )
+    op.create_table('reviews',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('incoming', sa.String(length=100), nullable=False),
+    sa.Column('person', sa.String(length=100), nullable=False),
+    sa.Column('objective', sa.String(length=120), nullable=False),
+    sa.Column('card', sa.String(length=100), nullable=False),
+    sa.Column('source', sa.String(length=20), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('correct', sa.Boolean(), nullable=False),
+    sa.Column('forecast', sa.Float(), nullable=False),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('incoming', 'person', 'objective', name='reviews_once')
+    )
+    with op.batch_alter_table('reviews', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_reviews_at'), ['at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_reviews_person'), ['person'], unique=False)
+
     op.create_table('sessions',
     sa.Column('chat', sa.String(length=100), nullable=False),
     sa.Column('person', sa.String(length=100), nullable=False),
@@ -195,6 +275,23 @@ def upgrade() -> None:
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('chat', 'person')
     )
+    op.create_table('skills',
+    sa.Column('person', sa.String(length=100), nullable=False),
+    sa.Column('objective', sa.String(length=120), nullable=False),
+    sa.Column('card', sa.String(length=100), nullable=False),
+    sa.Column('due', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('state', sa.Text(), nullable=True),
+    sa.Column('last', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('reviews', sa.Integer(), nullable=False),
+    sa.Column('correct', sa.Integer(), nullable=False),
+    sa.Column('lapses', sa.Integer(), nullable=False),
+    sa.Column('right_days', sa.Integer(), nullable=False),
+    sa.Column('last_right', sa.String(length=10), nullable=True),
+    sa.PrimaryKeyConstraint('person', 'objective')
+    )
+    with op.batch_alter_table('skills', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_skills_due'), ['due'], unique=False)
+
     op.create_table('turns',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('incoming', sa.String(length=100), nullable=False),
@@ -237,7 +334,23 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_turns_at'))
 
     op.drop_table('turns')
+    with op.batch_alter_table('skills', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_skills_due'))
+
+    op.drop_table('skills')
     op.drop_table('sessions')
+    with op.batch_alter_table('reviews', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_reviews_person'))
+        batch_op.drop_index(batch_op.f('ix_reviews_at'))
+
+    op.drop_table('reviews')
+    op.drop_table('reminders')
+    with op.batch_alter_table('quiz_asked', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_quiz_asked_question'))
+        batch_op.drop_index(batch_op.f('ix_quiz_asked_person'))
+
+    op.drop_table('quiz_asked')
+    op.drop_table('question_states')
     op.drop_table('polls')
     op.drop_table('persons')
     with op.batch_alter_table('outbox', schema=None) as batch_op:
@@ -254,7 +367,15 @@ def downgrade() -> None:
     op.drop_table('inbox')
     op.drop_table('gaps')
     op.drop_table('feedback')
+    with op.batch_alter_table('certificates', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_certificates_person'))
+
+    op.drop_table('certificates')
     op.drop_table('audit')
+    with op.batch_alter_table('assignments', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_assignments_person'))
+
+    op.drop_table('assignments')
     with op.batch_alter_table('shelf_passages', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_shelf_passages_id'))
 
