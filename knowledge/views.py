@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from knowledge.keywords import normalise
 from knowledge.passages import Found, Language, Passage, Reading
 from knowledge.retrieval import Library
 from knowledge.shelf import Shelf
-from knowledge.topics import Example, Linear, load, load_examples, save, train
+from knowledge.topics import Example, Linear, load, load_examples, save, train_all
 
 Progress = Callable[[str, int, int], None]
 BATCH = 256
@@ -64,22 +65,23 @@ class Views:
         await asyncio.to_thread(library.warm)
         self._library = library
 
-    async def embed(self, texts: Sequence[tuple[str, str]], what: str = "passages") -> Vectors:
-        """Vectors for (hash, text) pairs; only what the shelf doesn't know is computed."""
+    async def embed(self, texts: Sequence[tuple[str, str]], what: str = "passages", *, features: bool = False) -> Vectors:
+        """Vectors (or features) for (hash, text) pairs; only what the shelf doesn't know is computed."""
         assert self._embedder is not None
-        model = self._embedder.fingerprint
+        encode = self._embedder.features if features else self._embedder.documents
+        model = self._embedder.fingerprint + ("/features" if features else "")
         known = await self._shelf.known_vectors(model, [key for key, _ in texts])
         missing = list({key: text for key, text in texts if key not in known}.items())
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
-            rows = await asyncio.to_thread(self._embedder.documents, [normalise(text) for _, text in batch])
+            rows = await asyncio.to_thread(encode, [normalise(text) for _, text in batch])
             new = {key: row.tobytes() for (key, _), row in zip(batch, rows, strict=True)}
             await self._shelf.keep_vectors(model, new)
             known |= new
             self._progress(what, start + len(batch), len(missing))
         if not texts:
             return np.zeros((0, self._embedder.dimension), np.float32)
-        return np.stack([np.frombuffer(known[key], np.float32) for key, _ in texts])
+        return np.frombuffer(b"".join(known[key] for key, _ in texts), np.float32).reshape(len(texts), -1)
 
     async def trial(self, new: Sequence[Passage], replaced: Collection[str] = ()) -> Library:
         """The current library with `new` passages (they come last) in the place of the `replaced` documents'."""
@@ -94,17 +96,20 @@ class Views:
         assert self._embedder is not None
         if not cards:
             return {}
-        examples = load_examples(cards)
-        fingerprint = f"{self._embedder.fingerprint}/{examples.fingerprint}/2"
+        examples = await asyncio.to_thread(load_examples, cards)
+        fingerprint = f"{self._embedder.fingerprint}/{examples.fingerprint}"
         own = self._folder / "topics.npz"
         for path in (own, SHARED / "topics.npz"):
             if found := load(path, fingerprint):
                 return found
-        every = [*examples.topics, *examples.outside, *examples.chat, *examples.improper, *examples.honest]
-        vectors = await self.embed([(_key(item), item.text) for item in every], "examples")
-        by_text = dict(zip(map(_key, every), vectors, strict=True))
+        rows = await self.embed([(_key(item), item.text) for item in examples], "examples", features=True)
+        by_text = dict(zip((item.text for item in examples), rows, strict=True))
+
+        def features(chosen: Sequence[Example]) -> Vectors:
+            return np.stack([by_text[item.text] for item in chosen])
+
         self._progress("topics", 0, 3)
-        models = await asyncio.to_thread(_train_all, examples, by_text, self._progress)
+        models = await asyncio.to_thread(train_all, examples, features, lambda done, total: self._progress("topics", done, total))
         save(own, models, fingerprint)
         return models
 
@@ -131,8 +136,8 @@ class Views:
     def embedding(self) -> str:
         return self.library.embedder.fingerprint
 
-    def vectors(self, texts: Sequence[str]) -> Any:
-        return self.library.embedder.documents(texts)
+    def features(self, texts: Sequence[str]) -> Any:
+        return self.library.embedder.features(texts)
 
 
 # Models trained at set-up (`coach reindex --shared`), so that a new data directory starts at once.
@@ -140,27 +145,4 @@ SHARED = Path(sys.prefix) / "share" / "key-account-coach"
 
 
 def _key(example: Example) -> str:
-    import hashlib
-
     return "e" + hashlib.sha256(example.text.encode()).hexdigest()[:31]
-
-
-def _train_all(examples: Any, vectors: Mapping[str, Any], progress: Progress) -> dict[str, Linear]:
-    """Topics; scope (inside · near · far · chat); improper (kinds · honest)."""
-
-    def matrix(items: Sequence[Example]) -> Vectors:
-        return np.stack([vectors[_key(item)] for item in items])
-
-    models = {"topics": train(examples.topics, matrix(examples.topics))}
-    progress("topics", 1, 3)
-    inside = [Example(item.text, "inside", item.language) for item in examples.topics]
-    if examples.outside:
-        scope = [*inside, *examples.outside, *examples.chat]
-        models["scope"] = train(scope, matrix(scope))
-    progress("topics", 2, 3)
-    if examples.improper:
-        honest = [Example(item.text, "honest", item.language) for item in (*examples.honest, *examples.topics[::3])]
-        guard = [*examples.improper, *honest]
-        models["improper"] = train(guard, matrix(guard))
-    progress("topics", 3, 3)
-    return models
