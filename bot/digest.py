@@ -92,24 +92,26 @@ def draw(week: Week, path: Path, language: Language) -> Path:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"font.family": family()}):
-        figure = Figure(figsize=(8, 0.5 * max(4, len(week.topics)) + 1.6), layout="constrained")
-        axes = figure.subplots()
-        names = [week.titles.get(card, {}).get(language, card) for card, _, _ in week.topics]
-        rows = range(len(names))
-        axes.barh([row - 0.2 for row in rows], [count for _, count, _ in week.topics], 0.38, color="#2a6f97", label=say(language, "desk.picture_this"))
-        axes.barh([row + 0.2 for row in rows], [was for _, _, was in week.topics], 0.38, color="#a9c6d9", label=say(language, "desk.picture_before"))
-        axes.set_yticks(list(rows), [name if len(name) < 44 else name[:43] + "…" for name in names])
-        axes.invert_yaxis()
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.set_title(say(language, "desk.picture_title", day=f"{week.until:%Y-%m-%d}", count=week.questions))
-        if names:
-            axes.legend(frameon=False)
+        figure = Figure(figsize=(8, 0.5 * max(4, len(week.topics)) + 1.6), layout="constrained" if week.topics else None)
+        figure.suptitle(say(language, "desk.picture_title", day=f"{week.until:%Y-%m-%d}", count=week.questions))
+        if week.topics:
+            _bars(figure.subplots(), week, language)
         else:
-            axes.set_axis_off()
-            axes.text(0.5, 0.5, say(language, "desk.picture_few", crowd=CROWD), ha="center", va="center")
+            figure.text(0.5, 0.5, say(language, "desk.picture_few", crowd=CROWD), ha="center", va="center")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120)
     return path
+
+
+def _bars(axes: Any, week: Week, language: Language) -> None:
+    names = [week.titles.get(card, {}).get(language, card) for card, _, _ in week.topics]
+    rows = range(len(names))
+    axes.barh([row - 0.2 for row in rows], [count for _, count, _ in week.topics], 0.38, color="#2a6f97", label=say(language, "desk.picture_this"))
+    axes.barh([row + 0.2 for row in rows], [was for _, _, was in week.topics], 0.38, color="#a9c6d9", label=say(language, "desk.picture_before"))
+    axes.set_yticks(list(rows), [name if len(name) < 44 else name[:43] + "…" for name in names])
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
 
 
 def write_csv(week: Week, path: Path) -> Path:

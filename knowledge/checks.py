@@ -23,6 +23,8 @@ Similarity = Callable[[Sequence[str], Sequence[str]], Any]  # cosines, shape (le
 NEAR = 0.62  # cosine from which two passages are compared sentence by sentence
 NEIGHBOURS = 4  # published passages that one new passage is compared with
 FINDABLE = 10  # a reworded passage should come back among so many
+WIDE = 60  # results looked through for those of documents
+CLASHES = 3  # contradictions named for one pair of passages
 MAX_CHECKED = 400  # passages of one document that are checked one by one
 
 
@@ -329,7 +331,7 @@ def _nearest(vector: Any, vectors: Any, passages: Sequence[Passage], mine: Passa
 
 
 def _between(passage: Passage, others: Sequence[Passage], similarity: Similarity) -> Iterator[Remark]:
-    """At most one remark for each pair of passages: a contradiction before a duplicate."""
+    """What two passages say of each other: contradictions before a duplicate."""
     mine = sentences(passage.text)
     for other in others:
         theirs = sentences(other.text)
@@ -348,10 +350,10 @@ def _between(passage: Passage, others: Sequence[Passage], similarity: Similarity
 def _worst(passage: Passage, other: Passage, kinds: Sequence[tuple[Kind, str, str]], least: int) -> Iterator[Remark]:
     opposite_meant = {passage.polarity, other.polarity} == {"myth", "advice"}
     for kind in ("number", "polarity"):
-        for found, left, right in kinds:
-            if found == kind and not (kind == "polarity" and opposite_meant):
-                yield Remark(kind, passage.id, other.id, _quotes(left, right, other))
-                return
+        clashes = [(left, right) for found, left, right in kinds if found == kind and not (kind == "polarity" and opposite_meant)]
+        yield from (Remark(kind, passage.id, other.id, _quotes(left, right, other)) for left, right in clashes[:CLASHES])
+        if clashes:
+            return
     same = [(left, right) for found, left, right in kinds if found == "duplicate"]
     if same and opposite_meant:
         yield Remark("polarity", passage.id, other.id, _quotes(*same[0], other))
@@ -419,11 +421,14 @@ def changed_answers(questions: Sequence[str], before: Callable[[str], str], afte
 
 
 def examine(new: Sequence[Passage], replaced: Collection[str], library: Any, trial: Any, questions: Sequence[str] = ()) -> list[Remark]:
-    """All remarks on new passages. `library` is what is published now, `trial` the same with the new passages last."""
+    """All remarks on new passages. `library` is what is published now, `trial` the same with the new passages last.
+
+    Whether a passage is found is asked among documents: a card on the same subject may well stand before it.
+    """
     rows = [i for i, item in enumerate(library.passages) if item.document not in replaced]
     published = [library.passages[i] for i in rows]
     vectors = trial.vectors[len(trial.passages) - len(new) :], library.vectors[rows]
-    asked = unfindable(new, lambda question: [hit.passage.id for hit in trial.search(question, limit=FINDABLE).hits])
+    asked = unfindable(new, lambda question: [hit.passage.id for hit in trial.search(question, limit=WIDE).hits if hit.passage.kind == "document"])
     answers = changed_answers(questions, lambda question: _first_title(library, question), lambda question: _first_title(trial, question))
     return [*languages(new), *compare(new, published, vectors, trial.similarity), *asked, *answers]
 
