@@ -14,8 +14,7 @@ from bot.errors import CannotHelp
 from bot.store import tables as t
 from bot.turns import Incoming
 
-# tables with a `person` column that say nothing about the person after the row was theirs: none so far
-KEEP_ROWS = frozenset({"audit", "invitations"})  # anonymised instead of deleted
+KEEP_ROWS = frozenset({"audit", "invitations"})  # the company's record of what was done: kept without the name
 
 
 def sha256(text: str) -> str:
@@ -90,6 +89,7 @@ async def write_forget(connection: AsyncConnection, incoming: Incoming, data: Ma
     What remains is a digest of the id, so that a restored backup can forget them again.
     """
     person = incoming.person
+    await _forget_in_audit(connection, person)
     for name, column in personal_tables().items():
         table = t.metadata.tables[name]
         if name == "inbox" or (name == "persons" and not data.get("all")):
@@ -99,7 +99,6 @@ async def write_forget(connection: AsyncConnection, incoming: Incoming, data: Ma
             await connection.execute(table.update().where(mine).values({column: ""}))
         else:
             await connection.execute(table.delete().where(mine))
-    await _forget_in_audit(connection, person)
     others = sa.and_(t.inbox.c.person == person, t.inbox.c.id != incoming.id)
     await connection.execute(t.inbox.update().where(others, t.inbox.c.state.in_(("done", "parked"))).values(raw="", chat="", person=""))
     if not data.get("all"):
@@ -109,6 +108,8 @@ async def write_forget(connection: AsyncConnection, incoming: Incoming, data: Ma
 
 
 async def _forget_in_audit(connection: AsyncConnection, person: str) -> None:
+    """Their notes to the trainers go; what was done to or by them stays, without saying to or by whom."""
+    await connection.execute(t.audit.delete().where(t.audit.c.person == person, t.audit.c.what == "feedback"))
     rows = (await connection.execute(sa.select(t.audit.c.id, t.audit.c.details))).all()
     named = [row.id for row in rows if person in str(row.details)]
     if named:
