@@ -10,15 +10,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot import memory
+from bot.curriculum import bank_of, modules_of, skills_of
 from bot.errors import CannotHelp
 from bot.people import Person
 from bot.phrases import say
 from bot.ports import App, Outcome
 from bot.sessions import Idle, Quizzing, Session
-from bot.store.learning import moment, skill_of
+from bot.store.learning import moment
 from bot.turns import Block, Citation, Incoming, Language, Offer, Poll, Quote, Record, Reply, Say, choices
 from knowledge.cards import Card
-from knowledge.questions import MAX_EXPLANATION, Bank, Question, SpokenCheck
+from knowledge.questions import MAX_EXPLANATION, Question, SpokenCheck
 
 LENGTH = 5  # questions of a session
 LETTERS = "ABCDEFGHIJKL"
@@ -38,15 +39,6 @@ class Asked:
         return int(self.snapshot["key"])
 
 
-def bank_of(app: App) -> Bank:
-    """The fair questions over the published cards; made anew when the playbook moves on."""
-    version = app.retriever.version
-    held = app.extras.get("questions")
-    if held is None or held[0] != version:
-        held = app.extras["questions"] = (version, Bank(app.retriever.cards()))
-    return held[1]  # type: ignore[no-any-return]
-
-
 # -- the screens -------------------------------------------------------------------------------------------------------
 
 
@@ -63,7 +55,16 @@ async def begin(
     app: App, person: Person, session: Session, incoming: Incoming, language: Language, cards: Sequence[str] | None = None
 ) -> Outcome:
     """A new session of at most five questions: what is due, what was asked twice, then what is new."""
-    questions = await choose_questions(app, person, incoming.at, cards)
+    return _started(app, session, language, await choose_questions(app, person, incoming.at, cards))
+
+
+async def _diagnose(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
+    """One question of each module, to see where to start."""
+    found = [await choose_questions(app, person, incoming.at, module.cards, limit=1) for module in modules_of(app)]
+    return _started(app, session, language, [question for questions in found for question in questions])
+
+
+def _started(app: App, session: Session, language: Language, questions: Sequence[Question]) -> Outcome:
     if not questions:
         raise CannotHelp("quiz.none")
     run = f"{app.chance.getrandbits(40):010x}"
@@ -99,12 +100,17 @@ async def voted(app: App, person: Person, session: Session, incoming: Incoming, 
 
 
 async def choose(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
-    """Buttons: `quiz:more`, `quiz:stop`, `quiz:skip`, `quiz:card:<id>`, `quiz:src:<token>`."""
+    """Buttons: `quiz:more|stop|diagnose`, `quiz:skip:<token>`, `quiz:card:<id>`, `quiz:module:<id>`, `quiz:src:<token>`."""
     match (incoming.choice or "").split(":"):
         case ["quiz", "more"]:
             return await begin(app, person, session, incoming, language)
         case ["quiz", "card", card] if card in app.retriever.cards():
             return await begin(app, person, session, incoming, language, [card])
+        case ["quiz", "module", name]:
+            cards = [card for module in modules_of(app) if module.id == name for card in module.cards]
+            return await begin(app, person, session, incoming, language, cards)
+        case ["quiz", "diagnose"]:
+            return await _diagnose(app, person, session, incoming, language)
         case ["quiz", "src", token]:
             return await _source(app, person, session, token, language)
         case ["quiz", "stop"] if isinstance(session.activity, Quizzing):
@@ -278,12 +284,6 @@ def met(app: App, text: str, checks: Sequence[Mapping[str, Any]]) -> list[str | 
 
 
 # -- choosing ----------------------------------------------------------------------------------------------------------
-
-
-async def skills_of(app: App, person: str) -> dict[str, memory.Skill]:
-    """A person's memory by objective."""
-    rows = await app.store.rows("SELECT * FROM skills WHERE person = :p", p=person)
-    return {row["objective"]: skill_of(row) for row in rows}
 
 
 async def choose_questions(app: App, person: Person, at: datetime, cards: Sequence[str] | None = None, limit: int = LENGTH) -> list[Question]:
