@@ -1,0 +1,196 @@
+"""Due work, once a day, at the hour that a person chose: a table is looked at, a reminder is claimed, the outbox delivers.
+
+A reminder is claimed and posted in one transaction: two replicas, a crash or a clock that goes back can't send it twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.errors import CannotHelp
+from bot.people import Person
+from bot.phrases import say
+from bot.ports import App, Outcome
+from bot.sessions import Session
+from bot.store import tables as t
+from bot.store.learning import assignments, moment, reminders, skills
+from bot.turns import Incoming, Language, Offer, Record, Reply, Say, choices, reply_to_json
+
+log = logging.getLogger(__name__)
+EVERY = 30.0  # seconds between two looks
+QUIET = (21, 7)  # local hours between which nothing is sent
+AT_LEAST = timedelta(hours=14)  # between two reminders, whatever the zone became
+LATE = 4  # hours after the chosen one in which a reminder still makes sense
+
+
+async def run(app: App, *, stop: asyncio.Event | None = None, every: float = EVERY, wake: Callable[[list[str]], Any] | None = None) -> None:
+    """Send what is due until stopped. `wake` is told the chats that have something in the outbox."""
+    while stop is None or not stop.is_set():
+        try:
+            chats = await send_due(app)
+            if chats and wake:
+                wake(chats)
+        except Exception:  # the boundary of a background task: it must live on
+            log.exception("reminders could not be sent; trying again in %.0f s", every)
+        if stop is None:
+            await asyncio.sleep(every)
+        else:
+            await _wait(stop.wait(), every)
+
+
+async def _wait(event: Awaitable[Any], seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event, seconds)
+    except TimeoutError:
+        return
+
+
+async def send_due(app: App) -> list[str]:
+    """Post every reminder that is due now; the chats that got one."""
+    now = app.clock()
+    rows = await app.store.rows(
+        "SELECT r.*, p.chat, p.zone, p.language FROM reminders r JOIN persons p ON p.id = r.person "
+        "WHERE r.active AND p.active AND NOT p.blocked AND p.chat <> ''"
+    )
+    chats = []
+    for row in rows:
+        local = now.astimezone(zone_of(app, row["zone"]))
+        if is_time(row, now, local) and await _post(app, row, now, local):
+            chats.append(row["chat"])
+    return chats
+
+
+def zone_of(app: App, name: str | None) -> ZoneInfo:
+    """The person's zone, else the company's; a name that no longer exists counts as the company's."""
+    for candidate in (name, app.settings.zone, "UTC"):
+        if candidate and candidate in available_timezones():
+            return ZoneInfo(candidate)
+    return ZoneInfo("UTC")
+
+
+def is_time(row: Mapping[str, Any], now: datetime, local: datetime) -> bool:
+    """Is this the hour, on a day that counts, outside quiet hours, not snoozed, and not sent today already?"""
+    snoozed, sent = row["snoozed"], row["sent"]
+    return (
+        0 <= local.hour - row["hour"] < LATE
+        and QUIET[1] <= local.hour < QUIET[0]
+        and (bool(row["weekends"]) or local.weekday() < 5)
+        and not (snoozed and moment(snoozed) > now)
+        and not (row["sent_day"] and row["sent_day"] >= local.date().isoformat())
+        and not (sent and now - moment(sent) < AT_LEAST)
+    )
+
+
+async def _post(app: App, row: Mapping[str, Any], now: datetime, local: datetime) -> bool:
+    """Claim and post in one transaction; False if somebody else did, or nothing is due."""
+    day = local.date().isoformat()
+    engine = app.store.engine  # type: ignore[attr-defined]
+    async with engine.begin() as connection:
+        due, tasks = await _due(connection, row["person"], now)
+        if not due and not tasks:
+            return False
+        free = sa.or_(reminders.c.sent_day.is_(None), reminders.c.sent_day < day)
+        mine = sa.and_(reminders.c.person == row["person"], reminders.c.active, free)
+        claimed = await connection.execute(reminders.update().where(mine).values(sent_day=day, sent=now))
+        if not claimed.rowcount:
+            return False
+        reply = reminder(row["language"] or app.settings.language or "zh", due, tasks)
+        await connection.execute(
+            t.outbox.insert().values(
+                incoming=f"remind:{row['person']}:{day}", part=0, chat=row["chat"], person=row["person"],
+                reply=reply_to_json(reply), at=now, state="waiting",
+            )
+        )  # fmt: skip
+    return True
+
+
+async def _due(connection: AsyncConnection, person: str, now: datetime) -> tuple[int, int]:
+    """How many reviews are due, and how many assigned modules are open."""
+    ripe = sa.select(sa.func.count()).where(skills.c.person == person, skills.c.due <= now)
+    tasks = sa.select(sa.func.count()).where(assignments.c.person == person, assignments.c.done.is_(None))
+    return int((await connection.execute(ripe)).scalar_one()), int((await connection.execute(tasks)).scalar_one())
+
+
+def reminder(language: str, due: int, tasks: int) -> Reply:
+    """What the person reads."""
+    spoken: Language = "en" if language == "en" else "zh"
+    lines = []
+    if due:
+        lines.append(Say(say(spoken, "reminders.due", count=min(due, 5), all=due)))
+    if tasks:
+        lines.append(Say(say(spoken, "reminders.tasks", count=tasks)))
+    offer = Offer(
+        choices([
+            (say(spoken, "reminders.begin"), "quiz:more"),
+            (say(spoken, "reminders.snooze"), "remind:snooze"),
+            (say(spoken, "reminders.stop"), "remind:off"),
+        ])
+    )  # fmt: skip
+    return Reply((*lines, offer), spoken, "chat")
+
+
+# -- what a person sets ------------------------------------------------------------------------------------------------
+
+
+async def remind(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
+    """`/remind`, `/remind 9`, `/remind 9 Asia/Shanghai`, `/remind off`."""
+    words = incoming.text.split()
+    if not words:
+        return await _shown(app, person, session, language)
+    if words[0].lower() in ("off", "stop", "关", "停", "关闭"):
+        return _changed(session, language, {"active": False}, say(language, "reminders.is_off"))
+    if not words[0].removesuffix(":00").isdecimal() or not 0 <= int(words[0].removesuffix(":00")) <= 23:
+        raise CannotHelp("reminders.which_hour")
+    hour = int(words[0].removesuffix(":00"))
+    if not QUIET[1] <= hour < QUIET[0]:
+        raise CannotHelp("reminders.quiet", first=QUIET[1], last=QUIET[0] - 1)
+    records = []
+    if len(words) > 1:
+        if words[1] not in available_timezones():
+            raise CannotHelp("reminders.no_zone", zone=words[1][:40])
+        records.append(Record("person", {"zone": words[1]}))
+    zone = words[1] if len(words) > 1 else str(zone_of(app, person.zone))
+    text = say(language, "reminders.is_on", hour=hour, zone=zone)
+    return _changed(session, language, {"active": True, "hour": hour}, text, records)
+
+
+async def choose(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
+    """Buttons: `remind:snooze`, `remind:off`, `remind:weekends:1`, `remind:<hour>`."""
+    match (incoming.choice or "").split(":"):
+        case ["remind", "snooze"]:
+            until = incoming.at.astimezone(UTC) + timedelta(hours=20)
+            return _changed(session, language, {"snoozed": until.isoformat()}, say(language, "reminders.snoozed"))
+        case ["remind", "off"]:
+            return _changed(session, language, {"active": False}, say(language, "reminders.is_off"))
+        case ["remind", "weekends", flag]:
+            key = "reminders.weekends_on" if flag == "1" else "reminders.weekends_off"
+            return _changed(session, language, {"weekends": flag == "1"}, say(language, key))
+        case ["remind", hour] if hour.isdecimal() and QUIET[1] <= int(hour) < QUIET[0]:
+            text = say(language, "reminders.is_on", hour=hour, zone=str(zone_of(app, person.zone)))
+            return _changed(session, language, {"active": True, "hour": int(hour)}, text)
+    raise CannotHelp("core.old_button")
+
+
+async def _shown(app: App, person: Person, session: Session, language: Language) -> Outcome:
+    rows = await app.store.rows("SELECT * FROM reminders WHERE person = :p", p=person.id)
+    zone = str(zone_of(app, person.zone))
+    on = bool(rows and rows[0]["active"])
+    text = say(language, "reminders.is_on", hour=rows[0]["hour"], zone=zone) if on else say(language, "reminders.none")
+    pairs = [(say(language, "reminders.at", hour=hour), f"remind:{hour}") for hour in (8, 9, 12, 18)]
+    if on:
+        weekends = bool(rows[0]["weekends"])
+        pairs.append((say(language, "reminders.not_weekends" if weekends else "reminders.also_weekends"), f"remind:weekends:{0 if weekends else 1}"))
+        pairs.append((say(language, "reminders.stop"), "remind:off"))
+    return Outcome(session, Reply((Say(text), Offer(choices(pairs), columns=2)), language, "chat"))
+
+
+def _changed(session: Session, language: Language, values: Mapping[str, Any], text: str, more: list[Record] | None = None) -> Outcome:
+    return Outcome(session, Reply((Say(text),), language, "chat"), (Record("reminder", dict(values)), *(more or [])))
