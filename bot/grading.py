@@ -18,6 +18,7 @@ from bot.moves import ASKS, Ear, Heard, sentences
 from bot.turns import Language
 from knowledge.keywords import normalise, tokens
 from knowledge.passages import language_of
+from knowledge.scenarios import load_moves
 
 Dimension = Literal["open", "discovery", "stakeholder", "value", "tension", "advance", "integrity"]
 DIMENSIONS: tuple[Dimension, ...] = ("open", "discovery", "stakeholder", "value", "tension", "advance", "integrity")
@@ -77,9 +78,9 @@ CHECKS: dict[str, Dimension] = {
     "benefit": "value", "proof": "value", "their_metric": "value", "limits": "value", "features": "value",
     "acknowledged": "tension", "cause_of_no": "tension", "lowered_risk": "tension", "warmer": "tension", "harm": "tension",
     "own_step": "advance", "step": "advance", "their_action": "advance", "dated": "advance", "accepted": "advance",
-    "declined": "integrity", "honest_limit": "integrity", "improper": "integrity", "misled": "integrity", "overclaim": "integrity",
+    "unsupported": "integrity", "declined": "integrity", "honest_limit": "integrity", "improper": "integrity", "misled": "integrity", "overclaim": "integrity",
 }  # fmt: skip
-FAULTS = frozenset({"poor_start", "offence", "features", "harm", "improper", "misled", "overclaim"})
+FAULTS = frozenset({"unsupported", "poor_start", "offence", "features", "harm", "improper", "misled", "overclaim"})
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ RULESETS: dict[str, Ruleset] = {RULES.version: RULES}
 
 MIN_REP_TURNS = 2
 PASTED = 0.4  # share of a line's n-grams that stand in the playbook
-MONOLOGUE = {"zh": 320, "en": 950}  # characters from which a line is a monologue
+MONOLOGUE = {"zh": 220, "en": 700}  # characters from which a line is a monologue
+MONOLOGUE_CREDITS = 2  # sentences of it that do something
 MAX_CREDITS = 3  # useful moves that one line can earn
 
 
@@ -203,14 +205,20 @@ def _honest(text: str, heard: tuple[Heard, ...], said: set[str], language: Langu
     fresh = []
     for item in heard:
         mark = normalise(item.text)
-        fresh.append(replace(item, moves=()) if mark in said and len(mark) > 6 else item)
+        empty = (mark in said and len(mark) > 6) or is_enumeration(item.text)
+        fresh.append(replace(item, moves=()) if empty else item)
         said.add(mark)
     if len(text) > MONOLOGUE[language]:
-        return tuple(_first_credits(fresh, 1)), "monologue"
+        return tuple(_first_sentences(fresh, MONOLOGUE_CREDITS)), "monologue"
     return tuple(_first_credits(fresh, MAX_CREDITS)), ""
 
 
 _SMALL = frozenset("a an the and or but of to in on at for with by from as is are was were be been it this that these those i we you he she they my our your his her their me us him them do does did have has had will would can could should just so if then than not no what how when who which why there here about".split())
+
+
+def is_enumeration(sentence: str) -> bool:
+    """A row of nouns ("pain, impact, precedent, threshold …") is no question and no offer."""
+    return sentence.count("、") >= 4 and not re.search(r"[?？]|吗|呢", sentence)
 
 
 def is_word_list(text: str) -> bool:
@@ -221,6 +229,15 @@ def is_word_list(text: str) -> bool:
         return len(pieces) >= 6 and sum(map(len, pieces)) / len(pieces) <= 4.5
     words = re.findall(r"[a-z']+", plain)
     return len(words) >= 10 and sum(word.split("'")[0] in _SMALL for word in words) / len(words) < 0.1
+
+
+def _first_sentences(heard: Iterable[Heard], limit: int) -> Iterator[Heard]:
+    """Of a monologue only the first sentences that do something count; faults count wherever they stand."""
+    done = 0
+    bad = load_moves().bad()
+    for item in heard:
+        done += bool(set(item.moves) - bad)
+        yield item if done <= limit else replace(item, moves=tuple(move for move in item.moves if move in bad))
 
 
 def _first_credits(heard: Iterable[Heard], limit: int) -> Iterator[Heard]:
@@ -432,11 +449,33 @@ def _integrity(talk: Reading) -> Iterator[Observation]:
     yield from _first("honest_limit", talk.rep, "admit_limit")
     yield from _first("improper", talk.rep, "improper", unless=lambda t, h: "decline_legit" in t.moves)
     yield from _first("misled", talk.rep, "badmouth")
-    yield from _first("misled", talk.rep, "pressure", unless=lambda t, h: not _FALSE_HURRY.search(h.text))
+    known = normalise(talk.context)
+    for turn in talk.rep:
+        if hurry := next((h for h in turn.heard if (hit := _FALSE_HURRY.search(normalise(h.text))) and hit.group() not in known), None):
+            yield _seen("misled", turn, hurry)
+            break
+    yield from list(_unsupported(talk))[:2]
     yield from _first("overclaim", talk.rep, "overclaim")
 
 
-_FALSE_HURRY = re.compile(r"过了就没|只到今天|最后(一天|机会|一次)|涨价|就涨|名额|停止供货|断供|offer (ends|expires)|price goes up|last chance|only today|tonight|stop deliver|slot goes", re.I)
+_CLAIM = re.compile(r"客户|厂|家|用户|案例|同行|报告|证书|认证|实测|省|降|减少|提高|提升|缩短|回本|customer|client|plant|site|report|certif|case|sav(e|ing)|reduc|cut|improv|faster|payback|percent|%", re.I)
+_HEDGE = re.compile(r"大概|大约|左右|估|可能|如果|要是|按您|照您|您说|用您|不超过|目标|about|around|roughly|estimate|might|could|if |your (own )?(figure|number)|you (said|told|mentioned)|up to|between|target", re.I)
+_FIGURE = re.compile(r"\d+(?:[.,]\d+)?\s*(?:%|percent|万|家|倍|k\b|million|times)|百分之[一二三四五六七八九十百零点]+|[一二两三四五六七八九十百千]+(?:万|家|倍|成)|\b(?:two|three|four|five|six|seven|eight|nine|ten|twenty|thirty|forty|fifty|hundred|thousand)[- ]?\w* (?:percent|customers|clients|plants|times)", re.I)
+
+
+def _unsupported(talk: Reading) -> Iterator[Observation]:
+    """Figures of results that stand neither in what the rep knew nor in what the customer said, told as fact."""
+    known = normalise(talk.context + " " + " ".join(text for text, _ in talk.customer.values()))
+    for turn in talk.rep:
+        for item in turn.heard:
+            if item.question or not _CLAIM.search(item.text) or _HEDGE.search(item.text) or {"reassure_derisk", "trade", "propose_step_dated", "admit_limit", "summarise", "concede_price"} & set(item.moves):
+                continue
+            figures = [re.sub(r"\s", "", found) for found in _FIGURE.findall(normalise(item.text))]
+            if figures and not any(figure in known.replace(" ", "") for figure in figures):
+                yield _seen("unsupported", turn, item)
+
+
+_FALSE_HURRY = re.compile(r"过了就没|(只|仅)(到|限|剩).{0,6}(今天|本周|这周|月底|一个|两个|一套|两套|最后)|最后(一天|一次|机会|名额|一批)|(价格|报价|价)?.{0,6}(就|要|会|马上|下周|下月|下个月)(就|要)?涨|停止供货|断供|优惠.{0,8}(截止|取消|失效|到期)|名额|排队的客户|抢(着)?(要|最后)|offer (ends|expires|is only)|prices? (goes|go|will go|is going|are going|rise|increase)s? ?(up)?|(last|final) (chance|slot|unit|one|day)|only (today|until|one slot|two slots|a few)|by tonight|stop deliver|slot goes|(expires?|lapses?|ends?) (today|tonight|tomorrow|on|this|at)|other customers are|somebody else (wants|does|will)|queue behind", re.I)
 
 
 # from checks to numbers
@@ -528,8 +567,8 @@ def _score_integrity(met: Collection[str], talk: Reading) -> float:
         return 1.0
     if "misled" in met or "grader_manipulation" in talk.flags:
         return 2.0
-    if "overclaim" in met:
-        return 3.0
+    if "overclaim" in met or "unsupported" in met:
+        return 2.0 if sum(turn.doing("overclaim") is not None for turn in talk.rep) + len(list(_unsupported(talk))) > 2 else 3.0
     return 5.0 if {"declined", "honest_limit"} & set(met) else 4.0
 
 

@@ -18,14 +18,13 @@ from bot.ports import App
 from bot.turns import Language
 from knowledge.keywords import normalise
 from knowledge.passages import language_of
-from knowledge.scenarios import Moves, Taught, load_moves
-from knowledge.topics import Example, Linear, load, save, train
+from knowledge.scenarios import Moves, Taught, load_moves, load_scenarios
+from knowledge.topics import Example, Linear, Recipe, cues, load, save, train
 
 Embed = Callable[[Sequence[str]], Any]  # texts → float32 array (len(texts), dimension), rows of length 1
 
 SURE = 0.5  # probability from which a clause counts
 SURE_BAD = 0.6  # … as a harmful move: an unjust accusation costs more than a missed one
-TEMPERATURE = 0.45  # fitted once on held-out examples (moves 0.4, customer 0.5)
 SURE_GRAVE = 0.8  # … as one that closes the integrity gate
 GRAVE = frozenset({"improper", "badmouth"})
 BY_RULE = frozenset({"grader_talk"})  # has consequences for the whole score: never by resemblance alone
@@ -105,7 +104,7 @@ class Ear:
         for part in parts:
             plain = normalise(part)
             found |= self._ruled("customer", plain)
-            odds = self.models["customer"].probabilities(vectors[part], plain)
+            odds = self.models["customer"].probabilities(vectors[part], cues(part), language_of(part))
             best = int(odds.argmax())
             if odds[best] >= SURE:
                 found.add(self.models["customer"].labels[best])
@@ -117,7 +116,9 @@ class Ear:
 
     def _ruled(self, kind: str, plain: str) -> set[str]:
         language = language_of(plain)
-        return {name for name, spoken, rule in self._rules[kind] if spoken == language and rule.search(plain)}
+        found = [(name, rule.search(plain)) for name, spoken, rule in self._rules[kind] if spoken == language]
+        bad = self.taught.bad()
+        return {name for name, hit in found if hit and not (name in bad and name not in BY_RULE and denied(plain, hit.start()))}
 
     def _sentence(self, sentence: str, parts: Sequence[str], vectors: dict[str, Any]) -> Heard:
         """Rules on the whole sentence, the learned model on it and on its clauses."""
@@ -140,10 +141,21 @@ class Ear:
         model = self.models["moves"]
         scores: dict[str, float] = {}
         for part in parts:
-            odds = model.probabilities(vectors[part], normalise(part))
+            odds = model.probabilities(vectors[part], cues(part), language_of(part))
             for i in odds.argsort()[::-1][:3]:
                 scores[model.labels[i]] = max(scores.get(model.labels[i], 0.0), float(odds[i]))
         return scores
+
+
+_DENIES = {
+    "zh": re.compile(r"(不会|不想|不是|不能|不打算|不该|不应该|不必|不用|绝不|决不|没有|没法|别|无意|不敢|不)[^，,。！？!?；;]{0,8}$"),
+    "en": re.compile(r"(\bnot|n't|\bnever|\bwithout|\binstead of|\brather than|\bno|\bnobody|\bnor|\bwouldn't dream)\b[^.!?;]{0,30}$"),
+}  # fmt: skip
+
+
+def denied(plain: str, start: int) -> bool:
+    """Is what begins at `start` said to be not so? ("I won't go to your boss")"""
+    return _DENIES[language_of(plain)].search(plain[:start]) is not None
 
 
 def _longer(parts: Sequence[str]) -> list[str]:
@@ -180,10 +192,17 @@ def examples_of(table: Any) -> list[Example]:
     return [Example(text, name, language) for name, item in table.items() for language in languages for text in item.texts(language)]
 
 
+def _options() -> list[Example]:
+    """The bundled scenarios' sentences that make a single move."""
+    languages: tuple[Language, ...] = ("zh", "en")
+    single = [item for scenario in load_scenarios().values() for beat in scenario.beats().values() for item in beat.options if len(item.moves) == 1]
+    return [Example(item.text(language), item.move, language) for item in single if "{" not in item.zh for language in languages]
+
+
 def open_ear(embed: Embed, fingerprint: str, cache: Path | None = None) -> Ear:
     """An ear for `moves.yaml`, trained or taken from the cache. `fingerprint` names the embedding model."""
     taught = load_moves()
-    tables = {"moves": examples_of(taught.moves), "customer": examples_of(taught.customer)}
+    tables = {"moves": [*examples_of(taught.moves), *_options()], "customer": examples_of(taught.customer)}
     whole = repr([(item.text, item.label) for rows in tables.values() for item in rows])
     mark = f"{fingerprint}/{hashlib.sha256(whole.encode()).hexdigest()[:16]}/1"
     models = load(cache, mark) if cache else None
@@ -197,10 +216,10 @@ def open_ear(embed: Embed, fingerprint: str, cache: Path | None = None) -> Ear:
 def ear_of(app: App) -> Ear:
     """The app's ear: opened once, kept with the search views. The first time takes seconds: call it in a thread."""
     if "ear" not in app.extras:
-        app.extras["ear"] = open_ear(app.retriever.vectors, app.retriever.embedding, app.data_dir / "views" / "moves.npz")
+        app.extras["ear"] = open_ear(app.retriever.features, app.retriever.embedding, app.data_dir / "views" / "moves.npz")
     ear: Ear = app.extras["ear"]
     return ear
 
 
 def _trained(rows: Sequence[Example], embed: Embed) -> Linear:
-    return train(rows, embed([normalise(row.text) for row in rows]), strength=10.0, temperature=TEMPERATURE)
+    return train(rows, embed([normalise(row.text) for row in rows]), Recipe(dense=10.0, sparse=30.0, share=0.6))

@@ -49,8 +49,8 @@ class Retriever(Protocol):
     def embedding(self) -> str:
         """The name of the embedding model; vectors of different names are never compared."""
 
-    def vectors(self, texts: Sequence[str]) -> Any:
-        """Sentence vectors: float32 array of shape (len(texts), dimension), rows of length 1."""
+    def features(self, texts: Sequence[str]) -> Any:
+        """Sentence features for small classifiers: float32 array of shape (len(texts), dimension), rows of length 1."""
 
 
 @dataclass(frozen=True, slots=True)
