@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retire": ("desk", "take a document off the shelf"),
     "gaps": ("desk", "list questions that lack an answer"),
     "report": ("desk", "a week of questions as picture and table"),
+    "glossary": ("glossary", "what a term means"),
     "lint": ("lint", "check cards and other content"),
     "score": ("score", "score talks from transcripts"),
     "roleplay": ("roleplay", "play lines against a scenario, in batch"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot import guard
-from bot.drafting import Brief, Drafted, draft
+from bot.drafting import RICH, Brief, Drafted, draft
 from bot.grounding import Piece, Role, Source
 from bot.phrases import say
 from bot.ports import App, Outcome
@@ -214,19 +214,20 @@ class Menu:
         return Menu(card, cause, language, {role: fresh.pick(found, language, 6) for role, found in lines.items()})
 
 
-# how many lines of each part a model may choose from: enough to choose, few enough to read on a small machine
-CHOICE: Mapping[Role, int] = {"ask": 4, "step": 5, "say": 3, "caution": 2}
+# how many lines of each part a model may choose from: (small machine, big model)
+CHOICE: Mapping[Role, tuple[int, int]] = {"ask": (3, 6), "step": (4, 6), "say": (2, 4), "caution": (2, 4)}
 
 
 def _brief(
     menu: Menu, causes: Sequence[tuple[str, float]], state: Advising, source: Sources, documents: Sequence[Hit]
 ) -> Brief:
     """The numbered sources for a model: likely causes, lines to choose from, limits, a document's passage."""
+    rich = source.app.settings.llm_context >= RICH
     likely = [menu.card.cause(name) for name, _ in causes[:2]] or [menu.cause]
     lines: list[tuple[str, Both, str]] = [("cause", item, f"cause:{item.id}") for item in likely if item]
     lines = lines or [("cause", menu.card.summary, "overview")]
-    lines += [(role, item, part) for role, most in CHOICE.items() for item, part in menu.lines[role][:most]]
-    lines += [("limit", item, "limits") for item in menu.card.ethics.limits[:1]]
+    lines += [(role, item, part) for role, most in CHOICE.items() for item, part in menu.lines[role][: most[rich]]]
+    lines += [("limit", item, "limits") for item in menu.card.ethics.limits[: 3 if rich else 1]]
     sources: list[Source] = []
     for role, item, part in lines:
         if quotes := source.quotes(menu.card, [(item, part)], "", "point", shown=False):
