@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from bot import advice, desk, membership, privacy, quiz, screens
+from bot import advice, desk, membership, privacy, progress, quiz, reminders, screens, teaching
 from bot.errors import CannotHelp, NotAllowed
 from bot.people import PERMISSIONS, PRIVATE, Person
 from bot.phrases import say
@@ -49,6 +49,14 @@ COMMANDS: dict[str, Command] = {
     "start": Command(screens.start),
     "help": Command(screens.help_screen),
     "quiz": Command(quiz.open_quiz),
+    "progress": Command(progress.progress),
+    "path": Command(progress.path),
+    "remind": Command(reminders.remind),
+    "verify": Command(teaching.verify),
+    "team": Command(progress.team),
+    "assign": Command(teaching.assign),
+    "certify": Command(teaching.certify),
+    "questions": Command(teaching.questions),
     "topics": Command(screens.topics),
     "card": Command(screens.card),
     "history": Command(screens.history),
@@ -79,6 +87,9 @@ ACTIVITIES: dict[type[Activity], Handler] = {
 # who understands a tapped choice, by the first word of its token
 CHOOSERS: dict[str, Handler] = {
     "quiz": quiz.choose,
+    "progress": progress.choose,
+    "remind": reminders.choose,
+    "question": teaching.choose,
     "card": _choose_advice,
     "cause": _choose_advice,
     "lang": screens.choose_language,

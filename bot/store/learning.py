@@ -188,6 +188,12 @@ async def write_assignment(connection: AsyncConnection, incoming: Incoming, data
         )
 
 
+async def write_assignment_done(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
+    """The person's open assignments of a module are finished."""
+    mine = sa.and_(assignments.c.person == incoming.person, assignments.c.module == data["module"], assignments.c.done.is_(None))
+    await connection.execute(assignments.update().where(mine).values(done=incoming.at))
+
+
 async def write_certificate(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
     """One certificate per person and module; issuing again keeps the first code."""
     known = sa.select(certificates.c.code).where(certificates.c.person == data["person"], certificates.c.module == data["module"])
@@ -212,6 +218,7 @@ LEARNING_WRITERS = {
     "skill": write_skill,
     "question": write_question,
     "assignment": write_assignment,
+    "assignment_done": write_assignment_done,
     "certificate": write_certificate,
     "reminder": write_reminder,
 }
