@@ -35,11 +35,14 @@ def where(error: BaseException) -> str:
 
 
 class Later(Exception):
-    """The platform asks us to wait, or cannot be reached: try again in `seconds`."""
+    """The platform asks us to wait, or cannot be reached: try again in `seconds`.
 
-    def __init__(self, seconds: float, why: str) -> None:
+    `failed`: a try was made and is counted; False for a wait of our own, which need not survive a restart.
+    """
+
+    def __init__(self, seconds: float, why: str, *, failed: bool = True) -> None:
         super().__init__(why)
-        self.seconds = seconds
+        self.seconds, self.failed = seconds, failed
 
 
 class Undeliverable(Exception):
@@ -83,6 +86,7 @@ class Mailbox:
     apologise: Apologise
     clock: Clock
     workers: int = 16
+    couriers: int = 4  # messages on their way at once: as many may be repeated after a crash
     scan_every: float = 1.0
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     holds: set[str] = field(default_factory=set)  # other leases to keep alive
@@ -92,6 +96,7 @@ class Mailbox:
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.workers)
+        self._couriers = asyncio.Semaphore(self.couriers)
 
     async def receive(self, letters: Sequence[Letter]) -> None:
         """Write letters down, then start on them. When this returns, they are ours."""
@@ -198,15 +203,17 @@ class Mailbox:
         messages = list(post.messages[: post.sent])
         try:
             for parcel in parcels[post.sent :]:
-                receipt = await self.carrier.carry(post, parcel)
-                messages.append(receipt.message)
-                await self.mail.delivered(
-                    post, messages, all_sent=len(messages) >= len(parcels), poll=receipt.poll, token=receipt.token, at=self.clock()
-                )
+                async with self._couriers:
+                    receipt = await self.carrier.carry(post, parcel)
+                    messages.append(receipt.message)
+                    await self.mail.delivered(
+                        post, messages, all_sent=len(messages) >= len(parcels), poll=receipt.poll, token=receipt.token, at=self.clock()
+                    )
             if post.sent >= len(parcels):
                 await self.mail.delivered(post, messages, all_sent=True, at=self.clock())
         except Later as error:
-            await self.mail.postpone(post, self.clock() + timedelta(seconds=error.seconds), str(error))
+            if error.failed:
+                await self.mail.postpone(post, self.clock() + timedelta(seconds=error.seconds), str(error))
             self._call_again(post.chat, error.seconds)
             return False
         except Undeliverable as error:

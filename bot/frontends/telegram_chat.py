@@ -307,9 +307,7 @@ class TelegramChat:
         """Send one message. Raises `Later` or `Undeliverable`; never anything about the message's own content."""
         chat, topic = address(post.chat)
         if wait := self.pace.wait(post.chat):
-            if wait > 1.5:
-                raise Later(wait, "pacing")
-            await asyncio.sleep(wait)
+            raise Later(wait, "pacing", failed=False)
         try:
             return await self._send(chat, topic, post, parcel)
         except RetryAfter as error:

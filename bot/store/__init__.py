@@ -18,6 +18,7 @@ from bot.people import Person, Role
 from bot.sessions import Session, session_from_json, session_to_json
 from bot.store import desk, people, usage
 from bot.store import tables as t
+from bot.store.database import writing
 from bot.store.learning import LEARNING_WRITERS
 from bot.turns import Aside, Incoming, Record, Reply, reply_to_json
 
@@ -104,7 +105,7 @@ class SqlStore:
         shown: str = "",
         playbook: int = 0,
     ) -> bool:
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             if await self._kept_before(connection, incoming.id) or not await self._write_session(
                 connection, incoming, session
             ):
@@ -177,7 +178,7 @@ class SqlStore:
             "name": person.name, "roles": sorted(person.roles), "team": person.team, "chat": person.chat,
             "active": person.active, "language": person.language, "zone": person.zone,
         }  # fmt: skip
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             done = await connection.execute(t.persons.update().where(t.persons.c.id == person.id).values(**values))
             if not done.rowcount:
                 await connection.execute(t.persons.insert().values(id=person.id, options={}, joined=at, **values))
@@ -190,7 +191,7 @@ class SqlStore:
         closed = t.inbox.c.state.in_(("done", "parked"))
         sent = t.outbox.c.state.in_(("sent", "dead"))
         known, chats = sa.select(t.persons.c.id), sa.select(t.persons.c.chat)
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             await connection.execute(t.turns.delete().where(t.turns.c.at < history))
             await connection.execute(t.gaps.delete().where(t.gaps.c.at < history))
             await connection.execute(t.sessions.delete().where(t.sessions.c.at < history))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import SetupProblem
 
@@ -39,6 +43,21 @@ async def open_engine(url: str | None, data_dir: Path) -> AsyncEngine:
         await engine.dispose()
         raise
     return engine
+
+
+_turnstiles: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
+
+
+@contextlib.asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that writes. SQLite takes one writer at a time: ours queue up here instead of polling its lock."""
+    if engine.dialect.name != "sqlite":
+        async with engine.begin() as connection:
+            yield connection
+        return
+    turnstile = _turnstiles.setdefault(engine.sync_engine, asyncio.Lock())
+    async with turnstile, engine.begin() as connection:
+        yield connection
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

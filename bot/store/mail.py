@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.store import aware
 from bot.store import tables as t
+from bot.store.database import writing
 from bot.turns import Aside, Reply, reply_from_json, reply_to_json
 
 SCAN = 500  # chats looked at in one go
@@ -63,7 +64,7 @@ class Mail:
             {"id": x.id, "ordinal": x.ordinal, "chat": x.chat, "person": x.person, "raw": x.raw, "received": x.received, "state": "new"}
             for x in letters
         ]
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             await connection.execute(self._insert(t.inbox).values(rows).on_conflict_do_nothing())
 
     async def waiting(self, now: datetime) -> list[str]:
@@ -96,7 +97,7 @@ class Mail:
         if row is None:
             return None
         tried = t.inbox.update().where(t.inbox.c.id == row.id).values(attempts=row.attempts + 1, claimed=now)
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             await connection.execute(tried)
         return Letter(row.id, row.ordinal, row.chat, row.person, row.raw, aware(row.received), row.attempts + 1)
 
@@ -104,7 +105,7 @@ class Mail:
         """Close a letter without a turn (or park it with an error), and post what is to be said about it."""
         state = "parked" if error else "done"
         values = {"state": state, "error": error} | ({} if error else {"raw": ""})
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             open_still = sa.and_(t.inbox.c.id == letter, t.inbox.c.state == "new")
             done = await connection.execute(t.inbox.update().where(open_still).values(**values))
             if done.rowcount:
@@ -134,7 +135,7 @@ class Mail:
     async def delivered(self, post: Post, messages: Sequence[str], *, all_sent: bool, poll: str | None = None, token: str = "", at: datetime) -> None:
         """Note the messages delivered so far; a poll's id is noted with them."""
         values = {"sent_parts": len(messages), "message": " ".join(messages), "state": "sent" if all_sent else "waiting"}
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             await connection.execute(t.outbox.update().where(t.outbox.c.id == post.id).values(**values))
             if poll:
                 row = {"id": poll, "token": token, "chat": post.chat, "person": post.person, "at": at}
@@ -142,23 +143,23 @@ class Mail:
 
     async def postpone(self, post: Post, until: datetime, error: str) -> None:
         values = {"attempts": post.attempts + 1, "not_before": until, "error": error[:500]}
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             await connection.execute(t.outbox.update().where(t.outbox.c.id == post.id).values(**values))
 
     async def give_up(self, post: Post, error: str) -> None:
         """A post that can never be delivered."""
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             await connection.execute(t.outbox.update().where(t.outbox.c.id == post.id).values(state="dead", error=error[:500]))
 
     async def unreachable(self, chat: str, error: str) -> None:
         """The person blocked us or is gone: mark them, and stop sending to the chat."""
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             waiting = sa.and_(t.outbox.c.chat == chat, t.outbox.c.state == "waiting")
             await connection.execute(t.outbox.update().where(waiting).values(state="dead", error=error[:500]))
             await connection.execute(t.persons.update().where(t.persons.c.chat == chat).values(blocked=True))
 
     async def reachable(self, chat: str) -> None:
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             await connection.execute(t.persons.update().where(t.persons.c.chat == chat, t.persons.c.blocked).values(blocked=False))
 
     async def poll(self, poll: str) -> tuple[str, str, str] | None:
@@ -184,16 +185,16 @@ class Mail:
         free = sa.or_(t.leases.c.until < now, t.leases.c.worker == worker)
         claim = postgresql.insert(t.leases).values(row)
         claim = claim.on_conflict_do_update(index_elements=["chat"], set_={"worker": worker, "until": now + span}, where=free)
-        async with self.engine.begin() as connection:
+        async with writing(self.engine) as connection:
             return (await connection.execute(claim)).rowcount == 1
 
     async def renew(self, chats: Collection[str], worker: str, until: datetime) -> None:
         if self.shared and chats:
             mine = sa.and_(t.leases.c.worker == worker, t.leases.c.chat.in_(chats))
-            async with self.engine.begin() as connection:
+            async with writing(self.engine) as connection:
                 await connection.execute(t.leases.update().where(mine).values(until=until))
 
     async def release(self, chat: str, worker: str) -> None:
         if self.shared:
-            async with self.engine.begin() as connection:
+            async with writing(self.engine) as connection:
                 await connection.execute(t.leases.delete().where(t.leases.c.chat == chat, t.leases.c.worker == worker))
