@@ -78,9 +78,9 @@ CHECKS: dict[str, Dimension] = {
     "benefit": "value", "proof": "value", "their_metric": "value", "limits": "value", "features": "value",
     "acknowledged": "tension", "cause_of_no": "tension", "lowered_risk": "tension", "warmer": "tension", "harm": "tension",
     "own_step": "advance", "step": "advance", "their_action": "advance", "dated": "advance", "accepted": "advance",
-    "unsupported": "integrity", "declined": "integrity", "honest_limit": "integrity", "improper": "integrity", "misled": "integrity", "overclaim": "integrity",
+    "declined": "integrity", "honest_limit": "integrity", "improper": "integrity", "misled": "integrity", "overclaim": "integrity",
 }  # fmt: skip
-FAULTS = frozenset({"unsupported", "poor_start", "offence", "features", "harm", "improper", "misled", "overclaim"})
+FAULTS = frozenset({"poor_start", "offence", "features", "harm", "improper", "misled", "overclaim"})
 
 
 @dataclass(frozen=True)
@@ -374,16 +374,19 @@ def _said_plainly(talk: Reading, check: str, *patterns: re.Pattern[str]) -> list
     """A statement (not a question, not a boast) that all patterns fit."""
     for turn in talk.rep:
         for item in turn.heard:
-            if not item.question and not BOASTS & set(item.moves) and all(pattern.search(item.text) for pattern in patterns):
+            if not item.question and not BOASTS & turn.moves and not spurned(talk, turn, "objects", "deflects") and all(pattern.search(item.text) for pattern in patterns):
                 return [_seen(check, turn, item)]
     return []
 
 
 def _value(talk: Reading) -> Iterator[Observation]:
     fits = ("evidence", "reassure_derisk", "recommend", "trade", "give_lead", "admit_limit")
-    benefit = _first("benefit", talk.rep, *fits, unless=lambda t, h: bool(BOASTS & set(h.moves)))
+    def idle(turn: Spoken, item: Heard) -> bool:
+        return bool(BOASTS & turn.moves) or spurned(talk, turn, "objects", "deflects")
+
+    benefit = _first("benefit", talk.rep, *fits, unless=idle)
     yield from benefit or _said_plainly(talk, "benefit", _GOOD)
-    proof = _first("proof", talk.rep, "evidence", unless=lambda t, h: bool(BOASTS & set(h.moves)))
+    proof = _first("proof", talk.rep, "evidence", unless=idle)
     yield from proof or _said_plainly(talk, "proof", _GOOD, _NUMBER)
     for turn in talk.rep[1:]:
         told = talk.heard_before(turn.i)
@@ -399,12 +402,21 @@ def _value(talk: Reading) -> Iterator[Observation]:
     yield from _first("features", talk.rep, "pitch", "concede_price", "lecture", unless=lambda t, h: "trade" in t.moves)
 
 
+def spurned(talk: Reading, turn: Spoken, *also: str) -> bool:
+    """Did the customer turn it down? What doesn't reach the customer isn't credited."""
+    _, reaction = talk.after(turn.i)
+    return bool(reaction & {"annoyed", "leaves", *also}) and not reaction & {"accepts", "reveals"}
+
+
+def hollow(text: str) -> bool:
+    """"I understand, but …" takes back what it gives."""
+    return re.search(r"(理解|明白|知道).{0,12}(但是|但|可是|不过)|(understand|see|hear you|appreciate).{0,30}\b(but|however)\b", text, re.I) is not None
+
+
 def _tension(talk: Reading) -> Iterator[Observation]:
-    kind = _first("acknowledged", talk.rep, "acknowledge", "apologise", "summarise")
-    yield from kind
+    yield from _first("acknowledged", talk.rep, "acknowledge", "apologise", "summarise", unless=lambda t, h: hollow(h.text) or spurned(talk, t))
     yield from _first("cause_of_no", talk.rep, "ask_fear", "ask_problem", "ask_criteria", "ask_personal_win", "ask_impact", unless=lambda t, h: (t, h) not in _questions(talk))
-    eased = _first("lowered_risk", talk.rep, "reassure_derisk", "trade", "admit_limit", "give_lead", "decline_legit", "recommend")
-    yield from eased
+    yield from _first("lowered_risk", talk.rep, "reassure_derisk", "trade", "admit_limit", "give_lead", "decline_legit", "recommend", unless=lambda t, h: bool(BOASTS & t.moves) or spurned(talk, t, "objects", "deflects"))
     for turn in talk.rep:
         _, reaction = talk.after(turn.i)
         if turn.moves & {"acknowledge", "apologise", "reassure_derisk", "give_lead", "trade", "summarise", "decline_legit", "admit_limit"} and reaction & {"accepts", "reveals"} and not reaction & {"annoyed", "leaves"}:
@@ -415,8 +427,24 @@ def _tension(talk: Reading) -> Iterator[Observation]:
 
 _DATE = re.compile(r"周[一二三四五六日天末]|星期|礼拜|\d+[号日月]|[一二三四五六七八九十]+[号日]|明天|后天|月底|月初|上午|下午|天内|monday|tuesday|wednesday|thursday|friday|tomorrow|next week|\b\d{1,2}(st|nd|rd|th)\b|january|february|march|april|\bmay \d|june|july|august|september|october|november|december|within|end of", re.I)
 _THEIRS = re.compile(r"您|你|贵|you\b|your\b", re.I)
+_OWN_ACT = re.compile(r"我(来|去|约|安排|召集|跟|给|发|请|带|提|转|叫|让|写|看|通知|拉)|i'?ll|i will|i can (call|set|book|invite|ask|bring|send|take|arrange)|let me (call|set|ask|check)|i'?d (call|invite|bring)", re.I)
 _OURS = re.compile(r"(我|我们|这边)(回去|先|会|来|今晚|明天|后天|下周|尽快|这两天|马上|再)?.{0,10}(发|做|准备|整理|出|写|带|起草|拟|报)(一?份|个|好|给|出|过)?.{0,10}(方案|资料|材料|报价|邮件|草稿|一页纸|计划|样本|清单|报告|合同)|(i'?ll|i will|we'?ll|we will|let me) .{0,20}(send|prepare|draft|write|bring|put together|get|mail|email|share).{0,40}", re.I)
 STEPS = ("propose_meeting", "propose_step_dated")
+
+
+_YES = re.compile(r"(^|[。！？!?.…])\W*(嗯|哦|那|对)?[，, ]*(行|好|可以|成|没问题|同意|就这么|就按|定了|那就)|(^|[.!?…])\W*(ok|okay|fine|good|sure|all right|alright|yes|agreed|deal|works|done|perfect|right|let's|i'll|i will|i can|that works|that's fair|you've got)\b", re.I)
+_NO = re.compile(r"不行|不好说|再说|再看|不急|以后|到时候|考虑|没必要|不用|别|不了|算了|等通知|\b(no|not|don't|can't|won't|maybe|perhaps|later|we'll see|not sure|think about|rather not)\b", re.I)
+
+
+def agrees(text: str, reaction: Collection[str]) -> bool:
+    """Does the customer agree to a step? A yes that is taken back in the same breath is none."""
+    committed = bool(_DATE.search(text) or _OWN_ACT.search(text))
+    willing = "accepts" in reaction or bool(_YES.search(text))
+    if not text or "annoyed" in reaction and not (willing and committed):
+        return False
+    if committed:
+        return willing or not (_NO.search(text) or {"objects", "deflects", "leaves"} & set(reaction))
+    return willing and not _NO.search(text) and "leaves" not in reaction
 
 
 def _advance(talk: Reading) -> Iterator[Observation]:
@@ -426,20 +454,20 @@ def _advance(talk: Reading) -> Iterator[Observation]:
             break
     yield from _first("step", talk.rep, *STEPS)
     steps = [(turn, item) for turn in talk.rep for item in turn.heard if set(STEPS) & set(item.moves)]
-    steps = [(turn, item) for turn, item in steps if "improper" not in turn.moves]
+    steps = [(turn, item) for turn, item in steps if not {"improper", "pressure", "bypass"} & turn.moves and not _FALSE_HURRY.search(turn.text)]
     for turn, item in steps:
         if _THEIRS.search(item.text):
             yield _seen("their_action", turn, item)
             break
     for turn, item in steps:
         text, reaction = talk.after(turn.i)
-        agreed = "accepts" in reaction and not reaction & {"leaves", "annoyed"}
+        agreed = agrees(text, reaction)
         if _DATE.search(turn.text) or (agreed and _DATE.search(text)):
             yield _seen("dated", turn, item)
             break
     for turn, item in reversed(steps):
         text, reaction = talk.after(turn.i)
-        if "accepts" in reaction and not reaction & {"leaves", "annoyed", "deflects"}:
+        if agrees(text, reaction):
             yield _seen("accepted", turn, item)
             break
 
@@ -454,25 +482,7 @@ def _integrity(talk: Reading) -> Iterator[Observation]:
         if hurry := next((h for h in turn.heard if (hit := _FALSE_HURRY.search(normalise(h.text))) and hit.group() not in known), None):
             yield _seen("misled", turn, hurry)
             break
-    yield from list(_unsupported(talk))[:2]
     yield from _first("overclaim", talk.rep, "overclaim")
-
-
-_CLAIM = re.compile(r"客户|厂|家|用户|案例|同行|报告|证书|认证|实测|省|降|减少|提高|提升|缩短|回本|customer|client|plant|site|report|certif|case|sav(e|ing)|reduc|cut|improv|faster|payback|percent|%", re.I)
-_HEDGE = re.compile(r"大概|大约|左右|估|可能|如果|要是|按您|照您|您说|用您|不超过|目标|about|around|roughly|estimate|might|could|if |your (own )?(figure|number)|you (said|told|mentioned)|up to|between|target", re.I)
-_FIGURE = re.compile(r"\d+(?:[.,]\d+)?\s*(?:%|percent|万|家|倍|k\b|million|times)|百分之[一二三四五六七八九十百零点]+|[一二两三四五六七八九十百千]+(?:万|家|倍|成)|\b(?:two|three|four|five|six|seven|eight|nine|ten|twenty|thirty|forty|fifty|hundred|thousand)[- ]?\w* (?:percent|customers|clients|plants|times)", re.I)
-
-
-def _unsupported(talk: Reading) -> Iterator[Observation]:
-    """Figures of results that stand neither in what the rep knew nor in what the customer said, told as fact."""
-    known = normalise(talk.context + " " + " ".join(text for text, _ in talk.customer.values()))
-    for turn in talk.rep:
-        for item in turn.heard:
-            if item.question or not _CLAIM.search(item.text) or _HEDGE.search(item.text) or {"reassure_derisk", "trade", "propose_step_dated", "admit_limit", "summarise", "concede_price"} & set(item.moves):
-                continue
-            figures = [re.sub(r"\s", "", found) for found in _FIGURE.findall(normalise(item.text))]
-            if figures and not any(figure in known.replace(" ", "") for figure in figures):
-                yield _seen("unsupported", turn, item)
 
 
 _FALSE_HURRY = re.compile(r"过了就没|(只|仅)(到|限|剩).{0,6}(今天|本周|这周|月底|一个|两个|一套|两套|最后)|最后(一天|一次|机会|名额|一批)|(价格|报价|价)?.{0,6}(就|要|会|马上|下周|下月|下个月)(就|要)?涨|停止供货|断供|优惠.{0,8}(截止|取消|失效|到期)|名额|排队的客户|抢(着)?(要|最后)|offer (ends|expires|is only)|prices? (goes|go|will go|is going|are going|rise|increase)s? ?(up)?|(last|final) (chance|slot|unit|one|day)|only (today|until|one slot|two slots|a few)|by tonight|stop deliver|slot goes|(expires?|lapses?|ends?) (today|tonight|tomorrow|on|this|at)|other customers are|somebody else (wants|does|will)|queue behind", re.I)
@@ -567,8 +577,8 @@ def _score_integrity(met: Collection[str], talk: Reading) -> float:
         return 1.0
     if "misled" in met or "grader_manipulation" in talk.flags:
         return 2.0
-    if "overclaim" in met or "unsupported" in met:
-        return 2.0 if sum(turn.doing("overclaim") is not None for turn in talk.rep) + len(list(_unsupported(talk))) > 2 else 3.0
+    if "overclaim" in met:
+        return 2.0 if sum(turn.doing("overclaim") is not None for turn in talk.rep) > 2 else 3.0
     return 5.0 if {"declined", "honest_limit"} & set(met) else 4.0
 
 

@@ -24,8 +24,8 @@ from knowledge.topics import Example, Linear, Recipe, cues, load, save, train
 Embed = Callable[[Sequence[str]], Any]  # texts → float32 array (len(texts), dimension), rows of length 1
 
 SURE = 0.5  # probability from which a clause counts
-SURE_BAD = 0.6  # … as a harmful move: an unjust accusation costs more than a missed one
-SURE_GRAVE = 0.8  # … as one that closes the integrity gate
+SURE_BAD = 0.93  # … as a harmful move: an unjust accusation costs more than a missed one
+SURE_GRAVE = 0.95  # … as one that closes the integrity gate
 GRAVE = frozenset({"improper", "badmouth"})
 BY_RULE = frozenset({"grader_talk"})  # has consequences for the whole score: never by resemblance alone
 UNSURE = 0.2  # below it a move isn't even offered in "do you mean …?"
@@ -174,6 +174,8 @@ def _consistent(found: set[str], ruled: set[str], asking: bool) -> set[str]:
         return {"grader_talk"}
     if "trade" in found and "hold_firm" not in ruled:
         found -= {"concede_price"}
+    if "apologise" in ruled:  # names what was done wrong
+        found -= {"bypass", "argue", "badmouth", "challenge_authority", "pressure"}
     if "pressure" in ruled:
         found -= {"propose_step_dated", "propose_meeting"}
     if "propose_step_dated" in found and asking and "bypass" not in ruled:
