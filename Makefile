@@ -2,7 +2,7 @@
 PYTHON ?= python3
 COACH = .venv/bin/coach
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev chat test lint migration
+.PHONY: help setup setup-dev chat test lint migration eval-model
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -23,3 +23,6 @@ test: setup-dev  ## lint, types and tests: no network, no model
 
 migration: setup-dev  ## write the first migration anew from the tables (until the first release)
 	.venv/bin/python .ci/migration.py
+
+eval-model: setup-dev  ## advice with the language model of COACH_LLM, and injections (hours on a small machine; goes on where it stopped)
+	.venv/bin/python .ci/model_report.py $(ARGS)

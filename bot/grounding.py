@@ -21,6 +21,7 @@ MOST: Mapping[Role, int] = {"reading": 1, "ask": 2, "step": 3, "say": 1, "cautio
 LONGEST: Mapping[Language, int] = {"zh": 90, "en": 160}  # characters of one item
 SUPPORT = 0.60  # cosine to a cited source from which a sentence counts as resting on it
 TWIN = 0.72  # cosine from which two sentences speak of the same thing, so that their negations can be compared
+STRAY = 0.45  # cosine below which a clause without a word of the sources comes from somewhere else
 RELEVANT = 0.45  # cosine to the situation below which general experience is not worth showing
 
 Similarity = Callable[[Sequence[str], Sequence[str]], Any]
@@ -156,6 +157,9 @@ def _judge_words(item: Item, cited: Sequence[Source], ground: Ground, verdict: V
     if echoes(item.text, ground.message):
         verdict.problems.append(f"{item.role}: only repeats the message")
         return
+    if stray := _stray_sentence(item.text, cited, ground):
+        verdict.problems.append(f"{item.role}: {stray[:40]!r} is not in the sources it names")
+        return
     best = _closest(item.text, cited, ground)
     if best and best[1] >= TWIN and disagrees(item.text, best[0].text):
         verdict.problems.append(f"{item.role}: says the contrary of {best[0].id}")
@@ -176,6 +180,20 @@ def _closest(text: str, cited: Sequence[Source], ground: Ground) -> tuple[Source
     scores = ground.similarity([text], [source.text for source in cited])[0]
     best = max(range(len(cited)), key=lambda i: float(scores[i]))
     return cited[best], float(scores[best])
+
+
+def _stray_sentence(text: str, cited: Sequence[Source], ground: Ground) -> str | None:
+    """In an item of several sentences or clauses, one that rests neither on a cited source nor on what the rep said."""
+    sentences, clauses = claims.sentences(text), [clause.text for clause in claims.clauses(text)]
+    if len(clauses) < 2 or not cited:
+        return None
+    rests = [part for source in cited for part in claims.sentences(source.text)] + claims.sentences(ground.message[:600])
+    rests += [clause.text for source in cited for clause in claims.clauses(source.text)]
+    known = claims.grams("\n".join(rests))
+    parts = [(said, SUPPORT - 0.1) for said in sentences if len(sentences) > 1]
+    parts += [(said, STRAY) for said in clauses if len(said) > 3 and not claims.grams(said) & known]
+    scores = ground.similarity([said for said, _ in parts], rests) if parts else []
+    return next((said for (said, floor), row in zip(parts, scores, strict=True) if float(max(row)) < floor), None)
 
 
 def _relevant(text: str, ground: Ground) -> bool:
@@ -271,7 +289,9 @@ def odd_words(text: str, ground: Ground) -> str | None:
     known = " ".join(source.text for source in ground.sources).lower()
     words: list[str] = re.findall(r"[A-Za-z][\w-]{2,}", text)
     for word in words:
-        mixed = re.search(r"\d|_", word) or (word.isupper() and len(word) > 4)
+        parts = word.lower().split("-")
+        compound = len(parts) > 1 and not any(part in known for part in parts if len(part) > 2)
+        mixed = compound or re.search(r"\d|_", word) or (word.isupper() and len(word) > 4)
         if (mixed or ground.language == "zh") and word.lower() not in known:
             return word
     return None
