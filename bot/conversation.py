@@ -10,12 +10,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from bot import advice, desk, membership, privacy, progress, quiz, reminders, screens, teaching
+from bot import advice, desk, membership, privacy, progress, quiz, rehearsal, reminders, screens, teaching
 from bot.errors import CannotHelp, NotAllowed
 from bot.people import PERMISSIONS, PRIVATE, Person
 from bot.phrases import say
 from bot.ports import App, Outcome
-from bot.sessions import Activity, Advising, Asking, Idle, Publishing, Quizzing, Session
+from bot.sessions import Activity, Advising, Asking, Idle, Publishing, Quizzing, Rehearsing, Session
 from bot.spending import metered
 from bot.turns import LANGUAGES, Incoming, Language, Reply, Say, plain
 from knowledge.passages import language_of
@@ -48,6 +48,7 @@ async def _choose_advice(app: App, person: Person, session: Session, incoming: I
 COMMANDS: dict[str, Command] = {
     "start": Command(screens.start),
     "help": Command(screens.help_screen),
+    "roleplay": Command(rehearsal.roleplay),
     "quiz": Command(quiz.open_quiz),
     "progress": Command(progress.progress),
     "path": Command(progress.path),
@@ -57,6 +58,8 @@ COMMANDS: dict[str, Command] = {
     "assign": Command(teaching.assign),
     "certify": Command(teaching.certify),
     "questions": Command(teaching.questions),
+    "scenarios": Command(rehearsal.workshop),
+    "appeals": Command(rehearsal.open_appeals),
     "topics": Command(screens.topics),
     "card": Command(screens.card),
     "history": Command(screens.history),
@@ -81,11 +84,17 @@ ACTIVITIES: dict[type[Activity], Handler] = {
     Advising: _advise,
     Asking: screens.heard_answer,
     Quizzing: quiz.heard,
+    Rehearsing: rehearsal.heard,
     Publishing: desk.hear,
 }
 
 # who understands a tapped choice, by the first word of its token
 CHOOSERS: dict[str, Handler] = {
+    "play": rehearsal.choose,
+    "back": rehearsal.choose,
+    "appeal": rehearsal.choose,
+    "ruling": rehearsal.choose,
+    "scenario": rehearsal.choose,
     "quiz": quiz.choose,
     "progress": progress.choose,
     "remind": reminders.choose,

@@ -213,7 +213,7 @@ def _honest(text: str, heard: tuple[Heard, ...], said: set[str], language: Langu
     return tuple(_first_credits(fresh, MAX_CREDITS)), ""
 
 
-_SMALL = frozenset("a an the and or but of to in on at for with by from as is are was were be been it this that these those i we you he she they my our your his her their me us him them do does did have has had will would can could should just so if then than not no what how when who which why there here about".split())
+_SMALL = frozenset(["a", "an", "the", "and", "or", "but", "of", "to", "in", "on", "at", "for", "with", "by", "from", "as", "is", "are", "was", "were", "be", "been", "it", "this", "that", "these", "those", "i", "we", "you", "he", "she", "they", "my", "our", "your", "his", "her", "their", "me", "us", "him", "them", "do", "does", "did", "have", "has", "had", "will", "would", "can", "could", "should", "just", "so", "if", "then", "than", "not", "no", "what", "how", "when", "who", "which", "why", "there", "here", "about"])
 
 
 def is_enumeration(sentence: str) -> bool:
@@ -392,7 +392,7 @@ def _value(talk: Reading) -> Iterator[Observation]:
         told = talk.heard_before(turn.i)
         numbers = set(re.findall(r"\d+", told))
         for item in turn.heard:
-            if (set(fits) & set(item.moves) or _GOOD.search(item.text) and not item.question and not BOASTS & set(item.moves)) and (numbers & set(re.findall(r"\d+", item.text)) or len(_content(item.text) & _content(told)) >= 2):
+            if (set(fits) & set(item.moves) or (_GOOD.search(item.text) and not item.question and not BOASTS & set(item.moves))) and (numbers & set(re.findall(r"\d+", item.text)) or len(_content(item.text) & _content(told)) >= 2):
                 yield _seen("their_metric", turn, item)
                 break
         else:
@@ -440,7 +440,7 @@ def agrees(text: str, reaction: Collection[str]) -> bool:
     """Does the customer agree to a step? A yes that is taken back in the same breath is none."""
     committed = bool(_DATE.search(text) or _OWN_ACT.search(text))
     willing = "accepts" in reaction or bool(_YES.search(text))
-    if not text or "annoyed" in reaction and not (willing and committed):
+    if not text or ("annoyed" in reaction and not (willing and committed)):
         return False
     if committed:
         return willing or not (_NO.search(text) or {"objects", "deflects", "leaves"} & set(reaction))
@@ -590,7 +590,7 @@ SCORERS: dict[Dimension, Callable[[Collection[str], Reading], float]] = {
 
 def grade(
     lines: Sequence[Line], ear: Ear, *, context: str = "", language: Language = "zh", playbook: Collection[str] = (),
-    rules: Ruleset = RULES, practice: bool = False,
+    rules: Ruleset = RULES, practice: bool = False, rulings: Mapping[str, bool] | None = None,
 ) -> Scorecard:  # fmt: skip
     """A talk in, a scorecard out. Too little said is "not scored", never a number."""
     spoken = [line for line in lines if line.role == "rep" and sentences(line.text)]
@@ -599,4 +599,11 @@ def grade(
     if not any(line.role == "customer" for line in lines):
         return Scorecard(rules.version, None, why="no line by the customer")
     talk = read_talk(lines, context, language, ear, playbook)
-    return score(talk, observe(talk), rules, practice=practice)
+    return score(talk, ruled(talk, observe(talk), rulings or {}), rules, practice=practice)
+
+
+def ruled(talk: Reading, found: Sequence[Observation], rulings: Mapping[str, bool]) -> list[Observation]:
+    """The observations after a trainer's rulings on single checks; one that was ruled in quotes the rep's first line."""
+    kept = [item for item in found if rulings.get(item.check, True)]
+    added = [check for check, says in rulings.items() if says and check not in {item.check for item in kept}]
+    return kept + [Observation(check, CHECKS[check], talk.rep[0].i, (sentences(talk.rep[0].text) or [talk.rep[0].text])[0]) for check in added]

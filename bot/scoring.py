@@ -7,7 +7,7 @@ it fails or contradicts itself, that is said: a failing judge never turns into a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bot.grading import RULES, Line, Ruleset, Scorecard, grade, shingles
 from bot.moves import ear_of
@@ -26,11 +26,12 @@ def playbook_pieces(app: App) -> frozenset[str]:
 
 
 async def score_talk(
-    app: App, lines: Sequence[Line], *, context: str = "", language: Language = "zh", rules: Ruleset = RULES, practice: bool = False
-) -> Scorecard:
+    app: App, lines: Sequence[Line], *, context: str = "", language: Language = "zh", rules: Ruleset = RULES, practice: bool = False,
+    rulings: Mapping[str, bool] | None = None,
+) -> Scorecard:  # fmt: skip
     """A talk in, a scorecard out; the work is done in a thread."""
 
     def work() -> Scorecard:
-        return grade(lines, ear_of(app), context=context, language=language, playbook=playbook_pieces(app), rules=rules, practice=practice)
+        return grade(lines, ear_of(app), context=context, language=language, playbook=playbook_pieces(app), rules=rules, practice=practice, rulings=rulings)
 
     return await asyncio.to_thread(work)

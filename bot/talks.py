@@ -15,7 +15,17 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from bot.turns import Language
-from knowledge.scenarios import Beat, HiddenFact, Lines, Scenario, Temptation, fill, gives_away, load_moves, load_reactions
+from knowledge.scenarios import (
+    Beat,
+    HiddenFact,
+    Lines,
+    Scenario,
+    Temptation,
+    fill,
+    gives_away,
+    load_moves,
+    load_reactions,
+)
 
 Ending = Literal["won", "lost", "left", "open"]
 LEVELS = (1, 2, 3)
@@ -219,7 +229,8 @@ def _answered(scenario: Scenario, talk: Talk, stand: Stand, moves: tuple[str, ..
 def missing(scenario: Scenario, talk: Talk, stand: Stand) -> list[str]:
     """Which win conditions don't hold yet: facts, trust, temptations, time."""
     lacks = [name for name in scenario.variant(talk.variant).needs if name not in stand.facts]
-    lacks += ["trust"] if stand.trust < scenario.win.trust else []
+    wanted = max(scenario.win.trust, START_TRUST[talk.level] + 1)  # nobody wins without having won anything
+    lacks += ["trust"] if stand.trust < wanted else []
     lacks += [stand.tempted] if stand.tempted else []
     lacks += ["time"] if stand.turns < MIN_TURNS else []
     return lacks
@@ -372,9 +383,15 @@ def locked_facts(scenario: Scenario, stand: Stand) -> list[HiddenFact]:
     return [fact for fact in scenario.facts if fact.id not in stand.facts]
 
 
-def leaks(scenario: Scenario, stand: Stand, text: str) -> list[str]:
-    """Ids of the locked facts that a text gives away."""
-    return [fact.id for fact in locked_facts(scenario, stand) if gives_away(fact, scenario, text)]
+def leaks(scenario: Scenario, talk: Talk, stand: Stand, text: str) -> list[str]:
+    """Ids of the locked facts that a text gives away. What the rep guessed aloud may be repeated: it isn't news."""
+    said = " ".join(turn.text for turn in talk.turns if turn.role == "rep")
+    return [fact.id for fact in locked_facts(scenario, stand) if gives_away(fact, scenario, text) and not gives_away(fact, scenario, said)]
+
+
+def reworded(talk: Talk, text: str) -> Talk:
+    """The talk with other words for its last line."""
+    return replace(talk, turns=(*talk.turns[:-1], replace(talk.turns[-1], text=text)))
 
 
 def harmful() -> frozenset[str]:
@@ -383,5 +400,5 @@ def harmful() -> frozenset[str]:
 
 __all__ = [
     "Answer", "Button", "Stand", "Talk", "Temptation", "Turn", "back_to", "beat_of", "begin", "buttons", "is_open", "leaks",
-    "missing", "react", "take", "talk_from_data", "talk_to_data", "words",
+    "missing", "react", "reworded", "take", "talk_from_data", "talk_to_data", "words",
 ]  # fmt: skip

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from knowledge.cards import Both, CardId, Line, Part
 from knowledge.passages import Language
@@ -150,7 +158,7 @@ class Persona(Part):
 
 class Variant(Part):
     id: Annotated[str, Field(pattern=r"^[a-z]$")]
-    slots: dict[str, Both] = {}
+    slots: dict[str, Both] = Field(default_factory=dict)
     needs: tuple[str, ...]
 
 
@@ -176,7 +184,7 @@ class Scenario(Part):
     win: Closing
     failed: Lines
     leaves: Lines
-    lines: dict[str, Lines] = {}
+    lines: dict[str, Lines] = Field(default_factory=dict)
 
     def variant(self, name: str) -> Variant:
         return next((item for item in self.variants if item.id == name), self.variants[0])

@@ -20,6 +20,7 @@ from bot.store import desk, people, usage
 from bot.store import tables as t
 from bot.store.database import writing
 from bot.store.learning import LEARNING_WRITERS
+from bot.store.rehearsals import REHEARSAL_WRITERS
 from bot.turns import Aside, Incoming, Record, Reply, reply_to_json
 
 Writer = Callable[[AsyncConnection, Incoming, Mapping[str, Any]], Awaitable[None]]
@@ -66,6 +67,7 @@ WRITERS: dict[str, Writer] = {
     "audit": _write_audit,
     "person": _write_person,
     **LEARNING_WRITERS,
+    **REHEARSAL_WRITERS,
     "invitation": people.write_invitation,
     "uninvite": people.write_uninvite,
     "join": people.write_join,

@@ -14,7 +14,7 @@ from bot.errors import CannotHelp
 from bot.store import tables as t
 from bot.turns import Incoming
 
-KEEP_ROWS = frozenset({"audit", "invitations"})  # the company's record of what was done: kept without the name
+KEEP_ROWS = frozenset({"audit", "invitations", "appeals"})  # the company's record of what was done: kept without the name
 
 
 def sha256(text: str) -> str:
@@ -84,27 +84,33 @@ async def _another_admin(connection: AsyncConnection, person: str) -> bool:
 
 
 async def write_forget(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
-    """Delete everything about the speaking person. `all`: their membership too.
+    """The speaking person wants to be forgotten. `all`: their membership too."""
+    await forget_person(connection, incoming.person, everything=bool(data.get("all")), at=incoming.at, but=incoming.id)
+
+
+async def forget_person(
+    connection: AsyncConnection, person: str, *, everything: bool, at: datetime, but: str = ""
+) -> None:
+    """Delete all that is kept about a person (`but`: the inbox row being answered just now).
 
     What remains is a digest of the id, so that a restored backup can forget them again.
     """
-    person = incoming.person
     await _forget_in_audit(connection, person)
     for name, column in personal_tables().items():
         table = t.metadata.tables[name]
-        if name == "inbox" or (name == "persons" and not data.get("all")):
+        if name == "inbox" or (name == "persons" and not everything):
             continue
         mine = table.c[column] == person
         if name in KEEP_ROWS:
             await connection.execute(table.update().where(mine).values({column: ""}))
         else:
             await connection.execute(table.delete().where(mine))
-    others = sa.and_(t.inbox.c.person == person, t.inbox.c.id != incoming.id)
+    others = sa.and_(t.inbox.c.person == person, t.inbox.c.id != but)
     await connection.execute(t.inbox.update().where(others, t.inbox.c.state.in_(("done", "parked"))).values(raw="", chat="", person=""))
-    if not data.get("all"):
+    if not everything:
         await connection.execute(t.persons.update().where(t.persons.c.id == person).values(options={}))
-    digest = {"sha256": sha256(person), "all": bool(data.get("all"))}
-    await connection.execute(t.audit.insert().values(at=incoming.at, person="", what="forgotten", details=digest))
+    digest = {"sha256": sha256(person), "all": everything}
+    await connection.execute(t.audit.insert().values(at=at, person="", what="forgotten", details=digest))
 
 
 async def _forget_in_audit(connection: AsyncConnection, person: str) -> None:

@@ -76,6 +76,25 @@ def upgrade() -> None:
     with op.batch_alter_table('shelf_passages', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_shelf_passages_id'), ['id'], unique=False)
 
+    op.create_table('appeals',
+    sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+    sa.Column('run', sa.String(length=40), nullable=False),
+    sa.Column('person', sa.String(length=100), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('about', sa.String(length=40), nullable=False),
+    sa.Column('observed', sa.Boolean(), nullable=False),
+    sa.Column('quote', sa.Text(), nullable=False),
+    sa.Column('excerpt', sa.Text(), nullable=False),
+    sa.Column('language', sa.String(length=2), nullable=False),
+    sa.Column('ruling', sa.Boolean(), nullable=True),
+    sa.Column('ruled_by', sa.String(length=100), server_default='', nullable=False),
+    sa.Column('ruled_at', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('run', 'about', name='appeals_once')
+    )
+    with op.batch_alter_table('appeals', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_appeals_person'), ['person'], unique=False)
+
     op.create_table('assignments',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('incoming', sa.String(length=100), nullable=False),
@@ -240,6 +259,28 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_quiz_asked_person'), ['person'], unique=False)
         batch_op.create_index(batch_op.f('ix_quiz_asked_question'), ['question'], unique=False)
 
+    op.create_table('rehearsals',
+    sa.Column('run', sa.String(length=40), nullable=False),
+    sa.Column('person', sa.String(length=100), nullable=False),
+    sa.Column('scenario', sa.String(length=10), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.Column('variant', sa.String(length=2), nullable=False),
+    sa.Column('level', sa.Integer(), nullable=False),
+    sa.Column('language', sa.String(length=2), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ended', sa.String(length=10), nullable=False),
+    sa.Column('talk', sa.JSON(), nullable=False),
+    sa.Column('card', sa.JSON(), nullable=False),
+    sa.Column('ruleset', sa.String(length=20), nullable=False),
+    sa.Column('total', sa.Float(), nullable=True),
+    sa.Column('passed', sa.Boolean(), nullable=False),
+    sa.Column('practice', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('run')
+    )
+    with op.batch_alter_table('rehearsals', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_rehearsals_person'), ['person'], unique=False)
+        batch_op.create_index(batch_op.f('ix_rehearsals_scenario'), ['scenario'], unique=False)
+
     op.create_table('reminders',
     sa.Column('person', sa.String(length=100), nullable=False),
     sa.Column('hour', sa.Integer(), nullable=False),
@@ -267,6 +308,14 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_reviews_at'), ['at'], unique=False)
         batch_op.create_index(batch_op.f('ix_reviews_person'), ['person'], unique=False)
 
+    op.create_table('scenario_drafts',
+    sa.Column('id', sa.String(length=10), nullable=False),
+    sa.Column('source', sa.Text(), nullable=False),
+    sa.Column('author', sa.String(length=100), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('published', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('id')
+    )
     op.create_table('sessions',
     sa.Column('chat', sa.String(length=100), nullable=False),
     sa.Column('person', sa.String(length=100), nullable=False),
@@ -339,12 +388,18 @@ def downgrade() -> None:
 
     op.drop_table('skills')
     op.drop_table('sessions')
+    op.drop_table('scenario_drafts')
     with op.batch_alter_table('reviews', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_reviews_person'))
         batch_op.drop_index(batch_op.f('ix_reviews_at'))
 
     op.drop_table('reviews')
     op.drop_table('reminders')
+    with op.batch_alter_table('rehearsals', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_rehearsals_scenario'))
+        batch_op.drop_index(batch_op.f('ix_rehearsals_person'))
+
+    op.drop_table('rehearsals')
     with op.batch_alter_table('quiz_asked', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_quiz_asked_question'))
         batch_op.drop_index(batch_op.f('ix_quiz_asked_person'))
@@ -376,6 +431,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_assignments_person'))
 
     op.drop_table('assignments')
+    with op.batch_alter_table('appeals', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_appeals_person'))
+
+    op.drop_table('appeals')
     with op.batch_alter_table('shelf_passages', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_shelf_passages_id'))
 
