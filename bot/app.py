@@ -48,11 +48,11 @@ async def open_app(
     with own(settings, purpose):
         url = settings.database_url.get_secret_value() if settings.database_url else None
         engine = await open_engine(url, settings.data_dir)
+        retriever: Any = None
         try:
             shelf, store = Shelf(engine), SqlStore(engine)
             if playbook:
                 await stock(shelf, settings)
-            retriever: Any = None
             if retrieval:
                 from knowledge.views import Views
 
@@ -74,6 +74,8 @@ async def open_app(
                 shelf=shelf,
             )
         finally:
+            if retriever is not None:
+                await retriever.close()
             await engine.dispose()
 
 

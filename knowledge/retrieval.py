@@ -6,6 +6,7 @@ version or all of another.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,8 +23,12 @@ from knowledge.topics import Linear, cues
 
 Floats = NDArray[np.float32]
 
-IMPROPER_FLOOR = 0.5
-CHAT_FLOOR = 0.6
+# Chosen on the tuning part of the golden set (docs/reports/retrieval.md).
+IMPROPER_FLOOR = 0.52
+CLEAR_TOPIC = 0.12  # how much a clear topic raises that floor: plans of this kind rarely look like a plain question
+CHAT_FLOOR = 0.07
+SURE_OF_TOPIC = 0.6  # how much a clear topic speaks for a message being ours
+OUTSIDE_PRIOR = 3.0
 SCOPE_FLOOR = 0.5
 MEANING = 0.6  # share of the vectors in the fused passage score; the rest is BM25
 TOPIC_BONUS = 0.5  # how much the belief in a card lifts its passages
@@ -60,6 +65,7 @@ class Library:
     playbook: Mapping[str, Card]
     embedder: Embedder
     models: Mapping[str, Linear] = field(default_factory=dict)
+    causes: Mapping[str, tuple[tuple[str, ...], Vectors]] = field(default_factory=dict)  # per card: whose text, vectors
     nearest: Nearest | None = None
 
     @cached_property
@@ -90,6 +96,10 @@ class Library:
             language: np.array([OWN_LANGUAGE * (item.kind == "card" and item.language == language) for item in self.passages], np.float32)
             for language in languages
         }
+
+    def groups(self) -> dict[Language, tuple[NDArray[np.int64], Vectors]]:
+        """Row numbers and vectors per language: what an index is built from."""
+        return {language: (rows, self.vectors[rows]) for language, (rows, _) in self._by_language.items() if len(rows)}
 
     def warm(self) -> None:
         """Build what is built lazily, so that the first question doesn't pay for it."""
@@ -177,14 +187,15 @@ class Library:
     def read(self, text: str, *, context: Sequence[str] = ()) -> Reading:
         alone = self.question(text)
         told = self.question(" ".join([*context[-2:], text])) if context else alone
-        beliefs = self._topics(told) if not context else (self._topics(told) + self._topics(alone)) / 2
+        own = self._topics(alone)
+        beliefs = (self._topics(told) + own) / 2 if context else own
         labels = self.models["topics"].labels if "topics" in self.models else ()
         best = np.argsort(-beliefs)[:5]
         improper, score = self._improper(alone)
         return Reading(
             topics=tuple(TopicBelief(labels[i], float(beliefs[i]), self._causes(labels[i], told.vector)) for i in best),
-            in_scope=max(self._in_scope(told), self._in_scope(alone)),
-            improper=improper if score >= IMPROPER_FLOOR else None,
+            in_scope=max(self._in_scope(told), self._in_scope(alone)) if context else self._in_scope(alone),
+            improper=improper if score >= IMPROPER_FLOOR + CLEAR_TOPIC * max(0.0, 2 * float(own.max(initial=0)) - 1) else None,
             improper_score=score,
             chat=self._gate("scope", alone, "chat") >= CHAT_FLOOR,
             language=alone.language,
@@ -201,7 +212,11 @@ class Library:
         return float(model.probabilities(question.features, question.cues, question.language)[model.labels.index(label)])
 
     def _in_scope(self, question: Question) -> float:
-        return self._gate("scope", question, "inside") if "scope" in self.models else 1.0
+        """How likely the playbook treats this: what the gate says, and whether any topic is clear."""
+        if "scope" not in self.models:
+            return 1.0
+        inside = _logit(self._gate("scope", question, "inside")) + SURE_OF_TOPIC * _logit(float(self._topics(question).max()))
+        return 1 / (1 + math.exp(-(inside - OUTSIDE_PRIOR)))
 
     def _improper(self, question: Question) -> tuple[str | None, float]:
         """The likeliest kind of improper ask, and how likely it is that this is one at all."""
@@ -212,24 +227,19 @@ class Library:
         kinds = [(float(score), label) for score, label in zip(scores, model.labels, strict=True) if label != "honest"]
         return max(kinds)[1], 1 - honest
 
-    @cached_property
-    def _cause_vectors(self) -> dict[str, tuple[tuple[str, ...], Vectors]]:
-        """Per card: the cause of each vector, and the vectors of the causes' sentences, signals and situations."""
-        found = {}
-        for card in self.playbook.values():
-            pairs = [(cause.id, text) for cause in card.causes for text in _cause_texts(card, cause.id)]
-            if pairs:
-                found[card.id] = tuple(c for c, _ in pairs), self.embedder.documents([normalise(t) for _, t in pairs])
-        return found
-
     def _causes(self, card_id: str, vector: Floats) -> tuple[tuple[str, float], ...]:
-        if card_id not in self._cause_vectors:
+        if card_id not in self.causes:
             return ()
-        names, vectors = self._cause_vectors[card_id]
+        names, vectors = self.causes[card_id]
         similar = vectors @ vector
         best = {name: max(float(similar[i]) for i, other in enumerate(names) if other == name) for name in dict.fromkeys(names)}
         weights = np.exp((np.array(list(best.values())) - max(best.values())) / 0.08)
         return tuple(sorted(zip(best, map(float, weights / weights.sum()), strict=True), key=lambda pair: -pair[1]))
+
+
+def cause_texts(cards: Mapping[str, Card]) -> list[tuple[str, str, str]]:
+    """(card, cause, text) for every sentence, signal and situation that shows a cause."""
+    return [(card.id, cause.id, text) for card in cards.values() for cause in card.causes for text in _cause_texts(card, cause.id)]
 
 
 def _cause_texts(card: Card, cause_id: str) -> list[str]:
@@ -246,6 +256,10 @@ def _spread(scores: Floats) -> Floats:
     """Min-max to 0–1; all zero if nothing differs."""
     low, high = float(scores.min()), float(scores.max())
     return (scores - low) / (high - low) if high > low else np.zeros_like(scores)
+
+
+def _logit(belief: float) -> float:
+    return math.log((belief + 1e-6) / (1 - belief + 1e-6))
 
 
 def _top(values: Floats, count: int) -> NDArray[np.int64]:

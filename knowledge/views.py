@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 import sys
+import zipfile
+import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +19,10 @@ from knowledge.cards import Card
 from knowledge.embedders import Embedder, Vectors, open_embedder
 from knowledge.keywords import normalise
 from knowledge.passages import Found, Language, Passage, Reading
-from knowledge.retrieval import Library
+from knowledge.retrieval import SMALL, Library, cause_texts
 from knowledge.shelf import Shelf
 from knowledge.topics import Example, Linear, load, load_examples, save, train_all
+from knowledge.vectors import ChromaIndex, key_of
 
 Progress = Callable[[str, int, int], None]
 BATCH = 256
@@ -27,8 +31,14 @@ BATCH = 256
 class ViewSettings(Protocol):
     """The settings that views depend on."""
 
-    data_dir: Path
-    embedding_model: str
+    @property
+    def data_dir(self) -> Path: ...
+
+    @property
+    def embedding_model(self) -> str: ...
+
+    @property
+    def chroma_url(self) -> str | None: ...
 
 
 class Views:
@@ -36,11 +46,13 @@ class Views:
 
     def __init__(self, shelf: Shelf, settings: ViewSettings, progress: Progress) -> None:
         self._shelf = shelf
-        self._folder = settings.data_dir / "views"
+        self.folder = settings.data_dir / "views"
         self._progress = progress
         self._embedder_name = settings.embedding_model
         self._embedder: Embedder | None = None
         self._library: Library | None = None
+        self._index = ChromaIndex(self.folder / "chroma", settings.chroma_url)
+        self._indexing: asyncio.Task[None] | None = None
 
     @property
     def library(self) -> Library:
@@ -61,9 +73,37 @@ class Views:
         passages, cards = await self._shelf.passages(version), await self._shelf.cards(version)
         vectors = await self.embed([(item.content_hash, item.search_text) for item in passages])
         models = await self._models(cards)
-        library = Library(version, passages, vectors, cards, self._embedder, models)
+        library = Library(version, passages, vectors, cards, self._embedder, models, await self._causes(cards))
         await asyncio.to_thread(library.warm)
-        self._library = library
+        self._library = library  # answers exactly until the index is there
+        if len(passages) > SMALL:
+            self._indexing = asyncio.create_task(self._index_in_background(library))
+
+    async def _index_in_background(self, library: Library) -> None:
+        """Let Chroma catch up with a library; it is used by that library only, so versions never mix."""
+        key = key_of(library.embedder.fingerprint, [item.content_hash for item in library.passages])
+        if await asyncio.to_thread(self._index.catch_up, key, library.groups()):
+            library.nearest = self._index.at(key)
+
+    async def settle(self) -> None:
+        """Wait until the index is built (`coach reindex`, `coach ingest`); searches never have to."""
+        if self._indexing is not None:
+            await self._indexing
+
+    async def close(self) -> None:
+        """Stop building and serving the index."""
+        await asyncio.to_thread(self._index.close)
+        await self.settle()
+
+    async def _causes(self, cards: Mapping[str, Card]) -> dict[str, tuple[tuple[str, ...], Vectors]]:
+        """Per card with causes: the cause of each text that shows one, and the texts' vectors."""
+        texts = cause_texts(cards)
+        rows = await self.embed([(_key(text), text) for _, _, text in texts], "causes")
+        found = {}
+        for card in dict.fromkeys(card for card, _, _ in texts):
+            mine = [i for i, item in enumerate(texts) if item[0] == card]
+            found[card] = tuple(texts[i][1] for i in mine), rows[mine]
+        return found
 
     async def embed(self, texts: Sequence[tuple[str, str]], what: str = "passages", *, features: bool = False) -> Vectors:
         """Vectors (or features) for (hash, text) pairs; only what the shelf doesn't know is computed."""
@@ -71,6 +111,10 @@ class Views:
         encode = self._embedder.features if features else self._embedder.documents
         model = self._embedder.fingerprint + ("/features" if features else "")
         known = await self._shelf.known_vectors(model, [key for key, _ in texts])
+        if shared := {key: row for key, row in _shared_vectors(model, len(texts) - len(known)).items() if key not in known}:
+            wanted = {key: shared[key] for key, _ in texts if key in shared}
+            await self._shelf.keep_vectors(model, wanted)
+            known |= wanted
         missing = list({key: text for key, text in texts if key not in known}.items())
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
@@ -89,7 +133,7 @@ class Views:
         kept = [i for i, item in enumerate(library.passages) if item.document not in replaced]
         vectors = await self.embed([(item.content_hash, item.search_text) for item in new])
         passages = [*(library.passages[i] for i in kept), *new]
-        return replace(library, passages=passages, vectors=np.concatenate([library.vectors[kept], vectors]))
+        return replace(library, nearest=None, passages=passages, vectors=np.concatenate([library.vectors[kept], vectors]))
 
     async def _models(self, cards: Mapping[str, Card]) -> dict[str, Linear]:
         """The learned models over the cards' examples: from the cache of the set-up, from our views, or trained."""
@@ -98,11 +142,11 @@ class Views:
             return {}
         examples = await asyncio.to_thread(load_examples, cards)
         fingerprint = f"{self._embedder.fingerprint}/{examples.fingerprint}"
-        own = self._folder / "topics.npz"
+        own = self.folder / "topics.npz"
         for path in (own, SHARED / "topics.npz"):
             if found := load(path, fingerprint):
                 return found
-        rows = await self.embed([(_key(item), item.text) for item in examples], "examples", features=True)
+        rows = await self.embed([(_key(item.text), item.text) for item in examples], "examples", features=True)
         by_text = dict(zip((item.text for item in examples), rows, strict=True))
 
         def features(chosen: Sequence[Example]) -> Vectors:
@@ -144,5 +188,32 @@ class Views:
 SHARED = Path(sys.prefix) / "share" / "key-account-coach"
 
 
-def _key(example: Example) -> str:
-    return "e" + hashlib.sha256(example.text.encode()).hexdigest()[:31]
+async def share(views: Views, shelf: Shelf) -> None:
+    """Put trained models and vectors of the playbook where every data directory finds them (set-up)."""
+    SHARED.mkdir(parents=True, exist_ok=True)
+    if (trained := views.folder / "topics.npz").exists():
+        shutil.copyfile(trained, SHARED / "topics.tmp")
+        (SHARED / "topics.tmp").replace(SHARED / "topics.npz")
+    library = views.library
+    keys = [item.content_hash for item in library.passages] + [_key(text) for _, _, text in cause_texts(library.cards())]
+    known = await shelf.known_vectors(views.embedding, keys)
+    rows = np.stack([np.frombuffer(known[key], np.float32) for key in known])
+    np.savez(SHARED / "vectors.tmp.npz", model=np.array(views.embedding), keys=np.array(list(known)), rows=rows)
+    (SHARED / "vectors.tmp.npz").replace(SHARED / "vectors.npz")
+
+
+def _shared_vectors(model: str, missing: int) -> dict[str, bytes]:
+    """The playbook's vectors from the set-up, if many are missing and they are this model's."""
+    if missing < 100:
+        return {}
+    try:
+        with np.load(SHARED / "vectors.npz", allow_pickle=False) as arrays:
+            if str(arrays["model"]) != model:
+                return {}
+            return {str(key): row.tobytes() for key, row in zip(arrays["keys"], arrays["rows"], strict=True)}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):  # not there, half-written
+        return {}
+
+
+def _key(text: str) -> str:
+    return "e" + hashlib.sha256(text.encode()).hexdigest()[:31]

@@ -18,9 +18,11 @@ async def run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     shutil.rmtree(settings.data_dir / "views", ignore_errors=True)
     async with open_app(settings, progress=ProgressLine(), model=False, purpose="coach reindex") as app:
-        if options.shared:
-            from knowledge.views import share
+        from knowledge.views import Views, share
 
-            share(settings.data_dir)
+        assert isinstance(app.retriever, Views)
+        if options.shared:
+            await share(app.retriever, app.shelf)
+        await app.retriever.settle()  # large collections: until the index is built
         print(f"playbook version {app.retriever.version}: {len(app.retriever.cards())} cards ready")
     return 0
