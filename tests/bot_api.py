@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import io
 import json
+import re
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
@@ -126,8 +127,8 @@ class Person:
         for candidate in [message] if message else reversed(self.sees()):
             for row in candidate.get("reply_markup", {}).get("inline_keyboard", []):
                 for button in row:
-                    line = f"{button['text']}. {label}"
-                    if label in button["text"] or line in _text(candidate):
+                    numbered = re.search(rf"^{re.escape(button['text'])}\. .*{re.escape(label)}", _text(candidate), re.M)
+                    if label in button["text"] or numbered:
                         return self.taps(candidate, button["callback_data"])
         raise AssertionError(f"no button {label!r}; there are {self.buttons()}")
 

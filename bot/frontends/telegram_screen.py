@@ -139,7 +139,7 @@ class _Page:
     def _words(self, block: Quote | Draft) -> None:
         """The playbook's or a model's words, under their label; what one can say or cite stands in a quotation."""
         spoken = isinstance(block, Quote) and block.role in ("say", "passage")
-        heading = [f"<b>{html.escape(block.label)}</b>"] if block.label and block.label != self.label else []
+        heading = [f"<b>{_short(block.label)}</b>"] if block.label and block.label != self.label else []
         bullet = "• " if block.label and not spoken else ""
         lines = [html.escape(line) for line in _lines(block.text)]
         lines[0] = bullet + lines[0]
@@ -162,7 +162,7 @@ class _Page:
         numbered = any(_cells(item.label) > LABEL_CELLS // max(1, offer.columns) for item in choices)
         lines = [f"<b>{html.escape(line)}</b>" for line in _lines(offer.text)] if offer.text else []
         if numbered:
-            lines += [f"{i}. {html.escape(item.label)}" for i, item in enumerate(choices, 1)]
+            lines += [f"{i}. {_short(item.label)}" for i, item in enumerate(choices, 1)]
             self.rows += _rows([Button(str(i), token_of(item)) for i, item in enumerate(choices, 1)], 6)
         else:
             self.rows += _rows([Button(item.label, token_of(item)) for item in choices], offer.columns)
@@ -219,6 +219,12 @@ def _cut(line: str) -> Iterator[str]:
     yield line
 
 
+def _short(text: str, limit: int = 300) -> str:
+    """A label or name on one line, escaped; nobody writes longer ones on purpose."""
+    line = " ".join(text.split())
+    return html.escape(line if len(line) <= limit else line[: limit - 1] + "…")
+
+
 def _styled(line: str, role: str) -> str:
     escaped = html.escape(line)
     if not line:
@@ -232,7 +238,7 @@ def _folded_lines(quotes: Sequence[Quote]) -> Iterator[str]:
     label = ""
     for quote in quotes:
         if quote.label and quote.label != label:
-            yield f"<b>{html.escape(quote.label)}</b>"
+            yield f"<b>{_short(quote.label)}</b>"
         label = quote.label
         first, *rest = _lines(quote.text)
         yield f"• {html.escape(first)}"
@@ -241,15 +247,15 @@ def _folded_lines(quotes: Sequence[Quote]) -> Iterator[str]:
 
 def _scorecard(scores: Scores) -> Iterator[str]:
     total = f" {scores.total:.1f}/{scores.high:g}" if scores.total is not None else ""
-    yield f"<b>{html.escape(scores.title)}{total}</b>"
+    yield f"<b>{_short(scores.title)}{total}</b>"
     for name, value in scores.rows:
         if value is None:
-            yield f"{html.escape(name)} –"
+            yield f"{_short(name)} –"
             continue
         filled = round((value - scores.low) / max(1e-9, scores.high - scores.low) * 5)
-        yield f"{'●' * filled}{'○' * (5 - filled)} {value:.1f} {html.escape(name)}"
+        yield f"{'●' * filled}{'○' * (5 - filled)} {value:.1f} {_short(name)}"
     if scores.note:
-        yield f"<i>{html.escape(scores.note)}</i>"
+        yield f"<i>{_short(scores.note, LINE)}</i>"
 
 
 def _quiz(poll: Poll) -> Parcel:
@@ -261,8 +267,8 @@ def _quiz(poll: Poll) -> Parcel:
     if fits:
         explanation = " ".join(poll.explanation.split())[:EXPLANATION]
         return Quiz(poll.token, poll.stem, poll.options, poll.key, explanation)
-    lines = [f"<b>{html.escape(poll.stem)}</b>", *(f"{i}. {html.escape(option)}" for i, option in enumerate(poll.options, 1))]
-    buttons = [Button(str(i + 1), f"poll:{poll.token}:{i}") for i in range(len(poll.options))]
+    lines = [f"<b>{_short(poll.stem, LINE)}</b>", *(f"{i}. {_short(option, 200)}" for i, option in enumerate(poll.options[:10], 1))]
+    buttons = [Button(str(i + 1), f"poll:{poll.token}:{i}") for i in range(min(10, len(poll.options)))]
     return Text("\n".join(lines), tuple(_rows(buttons, 6)))
 
 

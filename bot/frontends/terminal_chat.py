@@ -122,6 +122,7 @@ class Terminal:
             poll=poll,
             poll_options=picked,
             display_name=self.person.name,
+            language_hint=self.language,
         )
 
     def show(self, reply: Reply) -> None:
