@@ -26,3 +26,13 @@ migration: setup-dev  ## write the first migration anew from the tables (until t
 
 eval-model: setup-dev  ## advice with the language model of COACH_LLM, and injections (hours on a small machine; goes on where it stopped)
 	.venv/bin/python .ci/model_report.py $(ARGS)
+
+quiz-report: setup-dev  ## measure the quiz checker against other people's labels (docs/reports/quiz.md)
+	PYTHONPATH=. .venv/bin/python .ci/quiz_report.py
+
+quiz-fit: setup-dev  ## learn the checker's weights from tests/development, then judge the questions of the cards
+	PYTHONPATH=. .venv/bin/python .ci/quiz_fit.py
+	PYTHONPATH=. .venv/bin/python .ci/quiz_bank.py
+
+simulate: setup-dev  ## 200 simulated learners over 90 days (docs/reports/learning.md)
+	PYTHONPATH=. .venv/bin/python .ci/simulate.py

@@ -46,7 +46,7 @@ class Sheet:
         from matplotlib.font_manager import FontProperties
 
         self.colours = PALETTE[theme]
-        self.font = FontProperties(fname=str(font()))  # type: ignore[arg-type]
+        self.font = FontProperties(fname=str(font()))
         self.figure = Figure(figsize=size, dpi=160, facecolor=self.colours.paper, layout="constrained")
         self.figure.get_layout_engine().set(w_pad=0.16, h_pad=0.16)  # type: ignore[union-attr, call-arg]
         FigureCanvasAgg(self.figure)

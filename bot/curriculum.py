@@ -21,7 +21,8 @@ def bank_of(app: App) -> Bank:
     held = app.extras.get("questions")
     if held is None or held[0] != version:
         held = app.extras["questions"] = (version, Bank(app.retriever.cards()))
-    return held[1]  # type: ignore[no-any-return]
+    bank: Bank = held[1]
+    return bank
 
 
 def modules_of(app: App) -> tuple[Module, ...]:

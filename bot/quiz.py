@@ -287,7 +287,7 @@ def met(app: App, text: str, checks: Sequence[Mapping[str, Any]]) -> list[str | 
 
 
 async def choose_questions(app: App, person: Person, at: datetime, cards: Sequence[str] | None = None, limit: int = LENGTH) -> list[Question]:
-    """Due objectives (the most forgotten first), topics asked about twice, then new ones; neighbours differ in topic."""
+    """Due objectives, topics asked about twice, then new ones; neighbours differ in topic."""
     bank, skills = bank_of(app), await skills_of(app, person.id)
     retired, seen = await _retired(app), await _seen(app, person.id)
     goals = {
@@ -296,13 +296,14 @@ async def choose_questions(app: App, person: Person, at: datetime, cards: Sequen
         if cards is None or goal.rpartition(":")[0] in cards
     }
     goals = {goal: questions for goal, questions in goals.items() if questions}
-    due = sorted((goal for goal in goals if goal in skills and skills[goal].due <= at), key=lambda goal: memory.recall(skills[goal], at))
+    due = [skill.objective for skill in memory.in_turn((skills[goal] for goal in goals if goal in skills), at)]
     twice = await _asked_twice(app, person.id, at)
     fresh = [goal for goal in goals if goal not in skills]
     app.chance.shuffle(fresh)
     fresh.sort(key=lambda goal: goal.rpartition(":")[0] not in twice)
     known = sorted((goal for goal in goals if goal in skills and goal not in due), key=lambda goal: skills[goal].due) if cards else []
-    picked = _mixed([*due[:limit], *fresh, *known], limit, spread=cards is None)
+    first = due[: max(1, limit - memory.room_for_new(skills.values()))]
+    picked = _mixed([*first, *fresh[: limit - len(first)], *due[len(first) :], *fresh[limit - len(first) :], *known], limit, spread=cards is None)
     return [min(goals[goal], key=lambda item: (seen.get(item.id, 0), app.chance.random())) for goal in picked]
 
 

@@ -151,6 +151,8 @@ def _question(
     wrong = _like(key, others, f"{card.id}.{kind}.{name}")
     zh, en = STEMS[kind]
     stem = Both(zh=zh.format(zh=about.zh), en=en.format(en=about.en))
+    if about != card.title:  # the topic gives the context that a phone screen would otherwise lack
+        stem = Both(zh=f"【{card.title.zh}】{stem.zh}", en=f"[{card.title.en}] {stem.en}")
     fits = all(len(text) <= MAX_OPTION for option in (key, *wrong) for text in (option.zh, option.en))
     if len(wrong) < 3 or not fits or max(len(stem.zh), len(stem.en)) > MAX_STEM:
         return

@@ -1,4 +1,4 @@
-"""`coach check-quiz`: is a question fair? One question file a line, against the passage it rests on."""
+"""`coach check-quiz`: is a question fair? One question a line, against the passage it rests on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from bot.commands import settings_of
 from bot.commands.batch import BadRow, add_batch_options, run_batch, text_of
 from bot.errors import SetupProblem
 from knowledge.passages import language_of
-from knowledge.quiz_checks import Flaw, Item, Similarity, check
+from knowledge.quiz_checks import Flaw, check
+from knowledge.quiz_evidence import Item, Similarity
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ async def run(options: argparse.Namespace) -> int:
     return await run_batch(options.batch, options.out, lambda row: check_row(row, similarity))
 
 
-async def check_row(row: Mapping[str, Any], similarity: Similarity | None) -> dict[str, Any]:
+async def check_row(row: Mapping[str, Any], similarity: Similarity) -> dict[str, Any]:
     """A row of `check-quiz` in, a row out (evaluation.md)."""
     flaws = check(item_of(row), similarity)
     return {"ok": not flaws, "flaws": [_flaw(flaw) for flaw in flaws], "model": None}
