@@ -174,6 +174,8 @@ def _consistent(found: set[str], ruled: set[str], asking: bool) -> set[str]:
         return {"grader_talk"}
     if "trade" in found and "hold_firm" not in ruled:
         found -= {"concede_price"}
+    if "summarise" in ruled:  # a date that is repeated isn't proposed
+        found -= {"propose_step_dated", "propose_meeting"}
     if "apologise" in ruled:  # names what was done wrong
         found -= {"bypass", "argue", "badmouth", "challenge_authority", "pressure"}
     if "pressure" in ruled:

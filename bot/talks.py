@@ -240,7 +240,7 @@ def _gate(scenario: Scenario, talk: Talk, stand: Stand, moves: tuple[str, ...], 
     """The fact that these moves knock at: one whose gate is open before one that is still locked."""
     knocked = [fact for fact in scenario.facts if fact.id not in stand.facts and set(fact.opens) & set(moves)]
     openable = [fact for fact in knocked if is_open(scenario, talk, stand, fact, moves)]
-    return (openable or knocked or [None])[0]
+    return next(iter(openable or knocked), None)
 
 
 def is_open(scenario: Scenario, talk: Talk, stand: Stand, fact: HiddenFact, moves: Sequence[str]) -> bool:

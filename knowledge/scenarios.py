@@ -320,16 +320,18 @@ def lint(scenario: Scenario, node: yaml.Node | None = None, path: str = "") -> I
     yield from _early_words(scenario, node, path)
     for name, beat in scenario.beats().items():
         for language in ("zh", "en"):
-            sizes = [len(option.text(language)) for option in beat.options]  # type: ignore[arg-type]
+            sizes = [len(option.text(language)) for option in beat.options]
             if max(sizes) > 2.5 * min(sizes):
                 yield ContentProblem(path, _line(node, _beat_loc(scenario, name)), f"{name}: {language} options differ too much in length ({min(sizes)}–{max(sizes)})", "make them alike, so that length gives nothing away")
 
 
 def _beat_loc(scenario: Scenario, name: str) -> tuple[str | int, ...]:
-    for field, items in (("facts", scenario.facts), ("temptations", scenario.temptations)):
-        for i, item in enumerate(items):  # type: ignore[var-annotated,arg-type]
-            if item.id == name:
-                return (field, i, "options")
+    for i, fact in enumerate(scenario.facts):
+        if fact.id == name:
+            return ("facts", i, "options")
+    for i, temptation in enumerate(scenario.temptations):
+        if temptation.id == name:
+            return ("temptations", i, "options")
     return (name, "options")
 
 
