@@ -102,6 +102,27 @@ def skill_bars(path: Path, title: str, rows: Sequence[tuple[str, float, float]],
     return sheet.save(path)
 
 
+def paired_bars(
+    path: Path, title: str, rows: Sequence[tuple[str, int, int]], labels: tuple[str, str], empty: str, theme: Theme = "light"
+) -> Path:
+    """Two bars for each name, now and before; without rows the picture says why it is `empty`."""
+    sheet = Sheet(theme, (8, 0.5 * max(4, len(rows)) + 1.6))
+    axes, colours = sheet.axes(), sheet.colours
+    places = range(len(rows))
+    axes.barh([place + 0.2 for place in places], [before for _, _, before in rows], 0.38, color=colours.soft, label=labels[1])
+    axes.barh([place - 0.2 for place in places], [now for _, now, _ in rows], 0.38, color=colours.strong, label=labels[0])
+    axes.set_yticks(list(places), [name if len(name) < 44 else name[:43] + "…" for name, _, _ in rows])
+    axes.invert_yaxis()
+    sheet.dress(axes, 10)
+    sheet.title(axes, title)
+    if rows:
+        _legend(sheet, axes)
+    else:
+        axes.set_xticks([])
+        sheet.write(axes, 0.5, 0.5, empty, 11, ha="center", va="center", transform=axes.transAxes)
+    return sheet.save(path)
+
+
 def _legend(sheet: Sheet, axes: Any) -> None:
     handles, _ = axes.get_legend_handles_labels()
     axes.legend(

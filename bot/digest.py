@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bot.charts import paired_bars
 from bot.phrases import say
 from bot.ports import Store
 from bot.turns import Language
 from knowledge.cards import Card
-from knowledge.fonts import family
 
 CROWD = 5  # topics that fewer people asked about are added up as "other"
 TOP = 10
@@ -87,31 +87,11 @@ def _by_topic(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 
 def draw(week: Week, path: Path, language: Language) -> Path:
-    """A bar for each topic, this week beside the week before."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"font.family": family()}):
-        figure = Figure(figsize=(8, 0.5 * max(4, len(week.topics)) + 1.6), layout="constrained" if week.topics else None)
-        figure.suptitle(say(language, "desk.picture_title", day=f"{week.until:%Y-%m-%d}", count=week.questions))
-        if week.topics:
-            _bars(figure.subplots(), week, language)
-        else:
-            figure.text(0.5, 0.5, say(language, "desk.picture_few", crowd=CROWD), ha="center", va="center")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
-    return path
-
-
-def _bars(axes: Any, week: Week, language: Language) -> None:
-    names = [week.titles.get(card, {}).get(language, card) for card, _, _ in week.topics]
-    rows = range(len(names))
-    axes.barh([row - 0.2 for row in rows], [count for _, count, _ in week.topics], 0.38, color="#2a6f97", label=say(language, "desk.picture_this"))
-    axes.barh([row + 0.2 for row in rows], [was for _, _, was in week.topics], 0.38, color="#a9c6d9", label=say(language, "desk.picture_before"))
-    axes.set_yticks(list(rows), [name if len(name) < 44 else name[:43] + "…" for name in names])
-    axes.invert_yaxis()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    """A pair of bars for each topic, this week and the week before."""
+    rows = [(week.titles.get(card, {}).get(language, card), now, before) for card, now, before in week.topics]
+    title = say(language, "desk.picture_title", day=f"{week.until:%Y-%m-%d}", count=week.questions)
+    labels = say(language, "desk.picture_this"), say(language, "desk.picture_before")
+    return paired_bars(path, title, rows, labels, say(language, "desk.picture_few", crowd=CROWD))
 
 
 def write_csv(week: Week, path: Path) -> Path:

@@ -158,11 +158,17 @@ def _running_lines(pages: Sequence[Page]) -> set[str]:
 
 
 def _belongs_to_layout(seen: Mapping[int, str]) -> bool:
-    """The same words on each page, or words that differ only in a number that counts the pages."""
+    """The same words on each page, or a label of the pages: the same words, and apart from them the page's number."""
     if len(set(seen.values())) == 1:
         return True
-    numbers = {page: [int(number) for number in re.findall(r"\d{1,6}", line)] for page, line in seen.items()}
-    return any(len({row[i] - page for page, row in numbers.items() if i < len(row)}) == 1 for i in range(3))
+    labels = {page: _LABEL.fullmatch(line) for page, line in seen.items()}
+    return all(label is not None for label in labels.values()) and (
+        len({int(label["before"] or label["after"] or 0) - page for page, label in labels.items() if label}) == 1
+    )
+
+
+# "Sales handbook | 7", "7 · 销售手册第二版"; not "步骤 7", which may be what the page is about
+_LABEL = re.compile(r"(?:(?P<before>\d{1,4})[\s|·/–—-]+)?\D{6,60}?(?:[\s|·/–—-]+(?P<after>\d{1,4}))?(?<=.{7})")
 
 
 def _repeated_blocks(pages: Sequence[Page]) -> set[str]:

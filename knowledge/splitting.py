@@ -130,6 +130,9 @@ def _joined(block: str) -> Iterator[Line]:
         if not raw.strip():
             continue
         heading, item, row = _HEADING.match(raw), _ITEM.match(raw), raw.startswith("| ")
+        if prose and (_INLINE_MYTH.match(raw.strip()) or _FACT.match(raw.strip())):
+            yield Line("\n".join(prose))
+            prose = []
         if heading or item or row:
             if prose:
                 yield Line("\n".join(prose))

@@ -88,16 +88,17 @@ def test_chinese_pdf_with_headings_and_a_table(tmp_path: Path) -> None:
     import matplotlib
     from matplotlib.backends.backend_pdf import PdfPages
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
-    from knowledge.fonts import family
+    from bot.charts import font
 
     path = tmp_path / "zh.pdf"
-    with matplotlib.rc_context({"font.family": family(), "pdf.fonttype": 42}), PdfPages(path) as out:
+    with matplotlib.rc_context({"pdf.fonttype": 42}), PdfPages(path) as out:
         for number in (1, 2):
             figure = Figure(figsize=(6, 8))
-            figure.text(0.1, 0.9, f"客户分歧{number}", size=22)
-            figure.text(0.1, 0.8, "先问每个人担心什么。", size=11)
-            figure.text(0.1, 0.75, "再约下一步。", size=11)
+            figure.text(0.1, 0.9, f"客户分歧{number}", fontproperties=FontProperties(fname=str(font()), size=22))
+            figure.text(0.1, 0.8, "先问每个人担心什么。", fontproperties=FontProperties(fname=str(font()), size=11))
+            figure.text(0.1, 0.75, "再约下一步。", fontproperties=FontProperties(fname=str(font()), size=11))
             out.savefig(figure)
     pages = list(read(path))
     assert [page.place for page in pages] == ["p. 1", "p. 2"]
