@@ -2,7 +2,7 @@
 PYTHON ?= python3
 COACH = .venv/bin/coach
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev chat test lint migration eval-model
+.PHONY: bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,3 +36,15 @@ quiz-fit: setup-dev  ## learn the checker's weights from tests/development, then
 
 simulate: setup-dev  ## 200 simulated learners over 90 days (docs/reports/learning.md)
 	PYTHONPATH=. .venv/bin/python .ci/simulate.py
+
+cards-report: setup-dev  ## ten cards drawn by the commit's hash, zh and en side by side (docs/reports/ten-cards.md)
+	PYTHONPATH=. .venv/bin/python .ci/cards_report.py
+
+golden: setup-dev  ## measure the report part of the golden set (docs/reports/golden.md)
+	@$(COACH) eval tests/golden/floors.jsonl tests/golden/batch-a.jsonl tests/golden/batch-b.jsonl tests/golden/batch-c.jsonl --part report --data .venv/golden --no-failures --report docs/reports/golden.md
+
+bench: setup-dev  ## our search beside a LangChain + Chroma quickstart: hits, time, memory at 1k, 10k, 100k (docs/reports)
+	.venv/bin/python .ci/bench.py $(ARGS)
+
+crash-views: setup-dev  ## kill -9 at 100 random instants while views are built and served (docs/reports/crash-views.md)
+	.venv/bin/python .ci/crash_views.py $(ARGS)

@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("score", "score talks from transcripts"),
     "roleplay": ("roleplay", "play lines against a scenario, in batch"),
     "reindex": ("reindex", "rebuild the search views"),
+    "models": ("models", "list, check or fetch embedding models"),
     "eval": ("eval", "measure answers against a golden set"),
     "check-quiz": ("check_quiz", "check quiz questions against their passages"),
     "backup": ("backup", "write everything to one file"),
