@@ -43,10 +43,11 @@ class Result:
 
 
 class Bot:
-    """The bot as a process of its own, as an operator runs it."""
+    """The bot as a process of its own: `whole` as an operator runs it, else without playbook and search."""
 
-    def __init__(self, api: BotApi, data: Path, **settings: str) -> None:
+    def __init__(self, api: BotApi, data: Path, *, whole: bool = False, **settings: str) -> None:
         self.api, self.data, self.settings = api, data, settings
+        self.program = ["-m", "bot", "telegram", "--model", "none"] if whole else [str(ROOT / "tests" / "crash_bot.py")]
         self.process: asyncio.subprocess.Process | None = None
         self.log = data / "bot.log"
 
@@ -60,7 +61,7 @@ class Bot:
         begun = time.monotonic()
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bot", "telegram", "--data", str(self.data), "--model", "none",
+                sys.executable, *self.program, "--data", str(self.data),
                 cwd=self.data, env=env, stdout=asyncio.subprocess.PIPE, stderr=log,
             )  # fmt: skip
         assert self.process.stdout is not None
@@ -155,11 +156,12 @@ def corruption(data: Path) -> list[str]:
     return [] if found == "ok" else [found]
 
 
-def report(result: Result, chats: int, seconds: float) -> str:
+def report(result: Result, chats: int, seconds: float, *, whole: bool) -> str:
     starts = sorted(result.starts)
+    what = "`coach telegram`" if whole else "the Telegram bot without playbook and search, which starts sooner"
     return f"""# Crash test: kill -9 at random instants
 
-`make crash` on {time.strftime("%Y-%m-%d")}: {result.kills} × SIGKILL of `coach telegram` (SQLite, polling, against the strict
+`make crash` on {time.strftime("%Y-%m-%d")}: {result.kills} × SIGKILL of {what} (SQLite, polling, against the strict
 Bot API double in tests/bot_api.py) at a random instant of its life, under traffic from {chats} chats; {seconds / 60:.0f} minutes.
 After the last kill one more start answers what is left.
 
@@ -185,18 +187,17 @@ async def main() -> int:
     parser.add_argument("--chats", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data", type=Path, required=True, help="a data directory to work in")
-    parser.add_argument("--playbook", type=Path, help="another playbook folder (a small one starts sooner)")
+    parser.add_argument("--whole", action="store_true", help="with playbook and search (a start takes far longer)")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
     options.data.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
-    more = {"COACH_PLAYBOOK_DIR": str(options.playbook.resolve())} if options.playbook else {}
     async with BotApi().serving() as api:
-        bot = Bot(api, options.data.resolve(), **more)
-        print(f"first start, which builds the views: {await bot.start():.0f} s", flush=True)
+        bot = Bot(api, options.data.resolve(), whole=options.whole)
+        print(f"first start: {await bot.start():.0f} s", flush=True)
         await bot.end(signal.SIGTERM)
         result = await storm(api, bot, options.kills, options.chats, options.seed)
-    text = report(result, options.chats, time.monotonic() - begun)
+    text = report(result, options.chats, time.monotonic() - begun, whole=options.whole)
     print(text, result.lost[:5], result.doubled[:5], result.disorder[:5], result.violations)
     if options.report and result.clean:
         options.report.parent.mkdir(parents=True, exist_ok=True)
