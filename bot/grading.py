@@ -510,6 +510,16 @@ def score(talk: Reading, observations: Sequence[Observation], rules: Ruleset = R
     return Scorecard(rules.version, total, passed, values, tuple(observations), missed, talk.flags, practice=practice)
 
 
+def lifted(card: Scorecard, floors: Mapping[str, float], rules: Ruleset = RULES) -> Scorecard:
+    """The card with dimensions raised to floors (below the cap of practice mode), and its total anew."""
+    if card.total is None:
+        return card
+    values = {name: value if value is None else max(value, min(floors.get(name, 1.0), rules.button_cap)) for name, value in card.dimensions.items()}
+    total = _total(values, rules)
+    passed = total >= rules.pass_total and (values["integrity"] or 0) >= rules.pass_integrity and (values["advance"] or 0) >= rules.pass_advance
+    return replace(card, dimensions=values, total=total, passed=passed)
+
+
 def _total(values: Mapping[str, float | None], rules: Ruleset) -> float:
     known = {name: value for name in rules.weights if (value := values[name]) is not None}
     total = sum(rules.weights[name] * value for name, value in known.items()) / sum(rules.weights[name] for name in known)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bot import persona, talks
 from bot.errors import CannotHelp
-from bot.grading import CARD, CHECKS, DIMENSIONS, FAULTS, MONOLOGUE, PASTED, Line, Scorecard, shingles
+from bot.grading import CARD, CHECKS, DIMENSIONS, FAULTS, MONOLOGUE, PASTED, Line, Scorecard, lifted, shingles
 from bot.moves import Ear, Heard, ear_of
 from bot.people import Person
 from bot.phrases import say
@@ -271,7 +271,16 @@ def lines_of(talk: Talk) -> list[Line]:
 
 async def scored(app: App, scenario: Scenario, talk: Talk, rulings: Mapping[str, bool] | None = None) -> Scorecard:
     context = fill(scenario.brief.text(talk.language), scenario.variant(talk.variant), talk.language)
-    return await score_talk(app, lines_of(talk), context=context, language=talk.language, practice=talk.tapped_only, rulings=rulings)
+    card = await score_talk(app, lines_of(talk), context=context, language=talk.language, practice=talk.tapped_only, rulings=rulings)
+    return lifted(card, gates(scenario, talk)) if talk.tapped_only and not rulings else card
+
+
+def gates(scenario: Scenario, talk: Talk) -> dict[str, float]:
+    """What a talk of tapped sentences earned by the gates it opened: 1 none … 4 all of them, and the step agreed."""
+    needs = scenario.variant(talk.variant).needs
+    share = 1 + 3 * len(set(needs) & set(talk.stand.facts)) / len(needs)
+    won = talk.stand.ended == "won"
+    return {"discovery": share, "stakeholder": share, "tension": share if won else 1.0, "advance": 4.0 if won else 1.0}
 
 
 async def _finished(

@@ -366,7 +366,7 @@ def buttons(scenario: Scenario, talk: Talk) -> list[Button]:
     found = [Button(name, i, fill(item.text(talk.language), variant, talk.language), item.moves) for i, item in enumerate(beat.options)]
     if (said := _playback(talk)) and talk.stand.unsummed:
         found[1] = Button(name, 9, said, ("summarise", "acknowledge"))
-    random.Random(f"{talk.seed}/{len(talk.turns)}/buttons").shuffle(found)
+    random.Random(f"{talk.seed}/{talk.scenario}/{len(talk.turns)}/buttons").shuffle(found)
     return found
 
 

@@ -369,8 +369,17 @@ def _early_words(scenario: Scenario, node: yaml.Node | None, path: str) -> Itera
         early += [line for lines in scenario.lines.values() for line in _said(lines)] + [scenario.brief.zh, scenario.brief.en]
         early += [scenario.persona.about.zh, scenario.persona.about.en]
         for line in early:
-            if mark := gives_away(fact, scenario, line):
+            if mark := next(filter(None, (gives_away(fact, scenario, said) for said in _filled_in(line, scenario))), None):
                 yield ContentProblem(path, _line(node, ("facts", i, "marks")), f"{fact.id} is given away by {line!r} (mark {mark!r})", "reword the line, narrow the mark, or say which fact comes first with `after`")
+
+
+def _filled_in(line: str, scenario: Scenario) -> set[str]:
+    """The line as each variant says it in each language."""
+    return {_fill_known(line, variant, language) for variant in scenario.variants for language in ("zh", "en")}
+
+
+def _fill_known(line: str, variant: Variant, language: str) -> str:
+    return _SLOT.sub(lambda found: getattr(variant.slots[found[1]], language) if found[1] in variant.slots else found[0], line)
 
 
 def _said(lines: Lines) -> tuple[str, ...]:
