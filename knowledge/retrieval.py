@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from knowledge.cards import Card
 from knowledge.embedders import Embedder, Vectors
+from knowledge.glossary import load_glossary
 from knowledge.keywords import Keywords, normalise
 from knowledge.passages import Found, Hit, Language, Passage, Reading, TopicBelief, language_of
 from knowledge.topics import Linear, cues
@@ -30,7 +31,8 @@ CHAT_FLOOR = 0.07
 SURE_OF_TOPIC = 0.6  # how much a clear topic speaks for a message being ours
 OUTSIDE_PRIOR = 3.2
 SCOPE_FLOOR = 0.5
-MEANING = 0.6  # share of the vectors in the fused passage score; the rest is BM25
+WORDS = 0.35  # share of BM25 in the fused score of a passage in the question's language; the rest is the vectors'
+FOREIGN_WORDS = 0.15  # … in the other language, where only names, numbers and the glossary's terms can agree
 TOPIC_BONUS = 0.5  # how much the belief in a card lifts its passages
 OWN_LANGUAGE = 0.05  # a card's passage in the language of the question
 DOCUMENT_FLOOR = 0.35  # cosine below which a document passage is not called found
@@ -154,13 +156,14 @@ class Library:
         for language, (rows, keywords) in self._by_language.items():
             if not len(rows):
                 continue
-            words = keywords.scores(question.text)
+            share = WORDS if language == question.language else FOREIGN_WORDS
+            words = keywords.scores(question.text if language == question.language else in_both_languages(question.text, question.language))
             near = self._near(question.vector, language, rows, everything)
             chosen = np.arange(len(rows)) if len(rows) <= SMALL else np.union1d(near, _top(words, CANDIDATES))
             mine = rows[chosen]
             meaning = everything[mine] if everything is not None else self.vectors[mine] @ question.vector
             found.append(mine)
-            scores.append(MEANING * _spread(meaning) + (1 - MEANING) * _spread(words[chosen]))
+            scores.append((1 - share) * _spread(meaning) + share * _spread(words[chosen]))
         if not found:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         return np.concatenate(found), np.concatenate(scores)
@@ -235,6 +238,20 @@ class Library:
         best = {name: max(float(similar[i]) for i, other in enumerate(names) if other == name) for name in dict.fromkeys(names)}
         weights = np.exp((np.array(list(best.values())) - max(best.values())) / 0.08)
         return tuple(sorted(zip(best, map(float, weights / weights.sum()), strict=True), key=lambda pair: -pair[1]))
+
+
+@cache
+def _terms(language: Language) -> list[tuple[str, str]]:
+    """Names of the trade's terms in a language, each with the other language's names."""
+    other: Language = "en" if language == "zh" else "zh"
+    least = 2 if language == "zh" else 4
+    pairs = [(normalise(name), " ".join(term.names(other))) for term in load_glossary().terms for name in term.names(language)]
+    return [pair for pair in pairs if len(pair[0]) >= least]
+
+
+def in_both_languages(text: str, language: Language) -> str:
+    """A normalised question with its terms of the trade in the other language behind it."""
+    return " ".join([text, *dict.fromkeys(names for name, names in _terms(language) if name in text)])
 
 
 def cause_texts(cards: Mapping[str, Card]) -> list[tuple[str, str, str]]:
