@@ -2,7 +2,7 @@
 PYTHON ?= python3
 COACH = .venv/bin/coach
 .DEFAULT_GOAL := help
-.PHONY: bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model
+.PHONY: crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -48,3 +48,15 @@ bench: setup-dev  ## our search beside a LangChain + Chroma quickstart: hits, ti
 
 crash-views: setup-dev  ## kill -9 at 100 random instants while views are built and served (docs/reports/crash-views.md)
 	.venv/bin/python .ci/crash_views.py $(ARGS)
+
+crash: setup-dev  ## kill -9 the Telegram bot at 200 random instants under traffic (docs/reports/crash.md)
+	@rm -rf .crash && .venv/bin/python tests/crash.py --data .crash --report docs/reports/crash.md $(ARGS)
+
+load: setup-dev  ## 30 questions a second for 2 minutes, beside a bare echo bot (docs/reports/load.md)
+	.venv/bin/python tests/load.py --data .load --report docs/reports/load.md $(ARGS)
+
+demo: setup-dev  ## try the Telegram bot in a browser, without a token
+	@.venv/bin/python tests/demo.py $(ARGS)
+
+report-roleplay: setup-dev  ## role-play scoring against two people's labels (docs/reports/roleplay.md)
+	PYTHONPATH=. .venv/bin/python .ci/roleplay_report.py $(ARGS)

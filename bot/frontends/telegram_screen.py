@@ -311,7 +311,8 @@ def _joined(page: str, stretch: Stretch, lines: Sequence[str]) -> str:
     body = "\n".join(lines).strip("\n")
     if not body:
         return page
-    return f"{page}\n\n{stretch.opening}{body}{stretch.closing}" if page else f"{stretch.opening}{body}{stretch.closing}"
+    gap = "" if not page else "\n" if stretch.opening or page.endswith(UNFOLD) else "\n\n"  # quotations have margins
+    return f"{page}{gap}{stretch.opening}{body}{stretch.closing}"
 
 
 def token_of(choice: Choice) -> str:
