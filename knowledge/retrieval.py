@@ -25,11 +25,12 @@ from knowledge.topics import Linear, cues
 Floats = NDArray[np.float32]
 
 # Chosen on the tuning part of the golden set (docs/reports/retrieval.md).
-IMPROPER_FLOOR = 0.52
+IMPROPER_FLOOR = 0.48
+TOLD = 0.8  # share of what was told before in the belief about a follow-up; the rest is the line alone
 CLEAR_TOPIC = 0.12  # how much a clear topic raises that floor: plans of this kind rarely look like a plain question
 CHAT_FLOOR = 0.07
-SURE_OF_TOPIC = 0.6  # how much a clear topic speaks for a message being ours
-OUTSIDE_PRIOR = 3.2
+SURE_OF_TOPIC = 1.0  # how much a clear topic speaks for a message being ours
+OUTSIDE_PRIOR = 3.0
 SCOPE_FLOOR = 0.5
 WORDS = 0.35  # share of BM25 in the fused score of a passage in the question's language; the rest is the vectors'
 FOREIGN_WORDS = 0.15  # … in the other language, where only names, numbers and the glossary's terms can agree
@@ -191,10 +192,12 @@ class Library:
         alone = self.question(text)
         told = self.question(" ".join([*context[-2:], text])) if context else alone
         own = self._topics(alone)
-        beliefs = (self._topics(told) + own) / 2 if context else own
+        beliefs = TOLD * self._topics(told) + (1 - TOLD) * own if context else own
         labels = self.models["topics"].labels if "topics" in self.models else ()
         best = np.argsort(-beliefs)[:5]
         improper, score = self._improper(alone)
+        if context:  # what sounds improper alone ("and if they won't give it?") may be honest in its talk
+            score = min(score, self._improper(told)[1])
         return Reading(
             topics=tuple(TopicBelief(labels[i], float(beliefs[i]), self._causes(labels[i], told.vector)) for i in best),
             in_scope=max(self._in_scope(told), self._in_scope(alone)) if context else self._in_scope(alone),
