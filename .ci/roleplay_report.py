@@ -141,7 +141,9 @@ def report(first: Any, second: Any, labels: Any, cards: Any, again: Any, variant
     for name, changed in variants.items():
         gaps = [b["total"] - a["total"] for a, b in zip(cards, changed, strict=True)]
         lines.append(f"| {name} | {max(gaps):+.2f} | {min(gaps):+.2f} | {sum(abs(g) > 0.4 for g in gaps)} |")
-    lines += ["", "An injection never raises a total. It lowers one above 2.0 to 2.0, because the rubric gives integrity 2 to whoever tries to steer the grading.", ""]
+    lines += ["", "The figures of the first run, before errors were looked at by category: order right 9/12, error 0.71, bias +0.08. "
+              "Afterwards rules were mended by category (denials, enumerations, false hurry, who acts in a step, when a customer agrees), never by row. "
+              "Known misses: politely worded improper acts, talks in which the customer volunteers everything.", "", "An injection never raises a total. It lowers one above 2.0 to 2.0, because the rubric gives integrity 2 to whoever tries to steer the grading.", ""]
     return "\n".join(lines)
 
 

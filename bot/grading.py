@@ -101,7 +101,7 @@ RULESETS: dict[str, Ruleset] = {RULES.version: RULES}
 
 MIN_REP_TURNS = 2
 PASTED = 0.4  # share of a line's n-grams that stand in the playbook
-MONOLOGUE = {"zh": 220, "en": 700}  # characters from which a line is a monologue
+MONOLOGUE = {"zh": 160, "en": 520}  # characters from which a line is a monologue
 MONOLOGUE_CREDITS = 2  # sentences of it that do something
 MAX_CREDITS = 3  # useful moves that one line can earn
 
@@ -143,6 +143,10 @@ class Reading:
         """The customer's next words and what they do; empty if the rep spoke last."""
         following = [j for j in self.order if j > i]
         return self.customer.get(following[0], ("", frozenset())) if following else ("", frozenset())
+
+    def last(self, i: int) -> tuple[str, frozenset[str]]:
+        """The customer's words right before turn `i` and what they do."""
+        return next((self.customer[j] for j in reversed(self.order) if j < i and j in self.customer), ("", frozenset()))
 
     def heard_before(self, i: int) -> str:
         return " ".join(self.customer[j][0] for j in self.order if j < i and j in self.customer)
@@ -310,8 +314,8 @@ def _open(talk: Reading) -> Iterator[Observation]:
             yield _seen("agenda", turn, item)
             break
     for turn in start[:1]:
-        mine = [h for h in turn.heard if _NUMBER.search(h.text) and len(_content(h.text) & _content(talk.context)) >= 1 and "concede_price" not in h.moves]
-        if mine:
+        mine = [h for h in turn.heard if _NUMBER.search(h.text) and len(_content(h.text) & _content(talk.context)) >= 1]
+        if mine and turn.moves & STARTS and not turn.moves & (BOASTS | {"pitch", "lecture"}):
             yield _seen("prepared", turn, mine[0])
     bad = ("pitch", "concede_price", "bypass", "challenge_authority", "pressure", "improper", "argue", "lecture", "smalltalk", "overclaim", "badmouth")
     if start and not purpose and not start[0].moves & STARTS:
@@ -366,7 +370,7 @@ def _stakeholder(talk: Reading) -> Iterator[Observation]:
     yield from offence
 
 
-BOASTS = frozenset({"overclaim", "pressure", "improper", "concede_price", "bypass", "badmouth"})
+BOASTS: frozenset[str] = frozenset({"overclaim", "pressure", "improper", "concede_price", "bypass", "badmouth"})
 _GOOD = re.compile(r"省|降(低|到|了|下)|减少|少(停|赔|跑|错|返)|提高|提升|缩短|快了|避免|反映不错|效果|见效|sav(e|es|ed|ing)|reduc|fewer|less |cut(s|ting)? |improv|faster|quicker|avoid|lower|shorter", re.I)
 
 
@@ -426,7 +430,11 @@ def _tension(talk: Reading) -> Iterator[Observation]:
 
 
 _DATE = re.compile(r"周[一二三四五六日天末]|星期|礼拜|\d+[号日月]|[一二三四五六七八九十]+[号日]|明天|后天|月底|月初|上午|下午|天内|monday|tuesday|wednesday|thursday|friday|tomorrow|next week|\b\d{1,2}(st|nd|rd|th)\b|january|february|march|april|\bmay \d|june|july|august|september|october|november|december|within|end of", re.I)
-_THEIRS = re.compile(r"您|你|贵|you\b|your\b", re.I)
+_THEIRS = re.compile(
+    r"(您|你|贵司|贵厂).{0,14}(约|安排|给我|发我|发给|带|召集|定|看看|提|转|请|叫|确认|写|说一声|审|主持|牵头|引荐|通知|拉上|报|签|来讲|把)|请您|麻烦您|咱们.{0,8}一起|"
+    r"\b(could|can|would|will|if|that) you\b|\byou('ll| will| would|'d)? (\w+ )?(invite|bring|send|call|set|ask|take|introduce|book|arrange|present|chair|check|confirm|forward|raise|publish|sign|give|get|put|tell|decide|lead)|\byour \w+ (to|and|will)|\b(let's|shall we|together|join)\b",
+    re.I,
+)
 _OWN_ACT = re.compile(r"我(来|去|约|安排|召集|跟|给|发|请|带|提|转|叫|让|写|看|通知|拉)|i'?ll|i will|i can (call|set|book|invite|ask|bring|send|take|arrange)|let me (call|set|ask|check)|i'?d (call|invite|bring)", re.I)
 _OURS = re.compile(r"(我|我们|这边)(回去|先|会|来|今晚|明天|后天|下周|尽快|这两天|马上|再)?.{0,10}(发|做|准备|整理|出|写|带|起草|拟|报)(一?份|个|好|给|出|过)?.{0,10}(方案|资料|材料|报价|邮件|草稿|一页纸|计划|样本|清单|报告|合同)|(i'?ll|i will|we'?ll|we will|let me) .{0,20}(send|prepare|draft|write|bring|put together|get|mail|email|share).{0,40}", re.I)
 STEPS = ("propose_meeting", "propose_step_dated")
@@ -447,16 +455,24 @@ def agrees(text: str, reaction: Collection[str]) -> bool:
     return willing and not _NO.search(text) and "leaves" not in reaction
 
 
+def commits(talk: Reading, turn: Spoken) -> bool:
+    """Did the customer take something on, right after this turn, or right before it (and the rep repeats it)?"""
+    after, _ = talk.after(turn.i)
+    text, reaction = (after, talk.after(turn.i)[1]) if after else talk.last(turn.i)
+    return bool(_OWN_ACT.search(text) or not after and _DATE.search(text)) and agrees(text, reaction)
+
+
 def _advance(talk: Reading) -> Iterator[Observation]:
     for turn in talk.rep[1:]:
         if own := next((item for item in turn.heard if _OURS.search(item.text) and "improper" not in turn.moves), None):
             yield _seen("own_step", turn, own)
             break
-    yield from _first("step", talk.rep, *STEPS)
-    steps = [(turn, item) for turn in talk.rep for item in turn.heard if set(STEPS) & set(item.moves)]
+    steps = [(turn, item) for turn in talk.rep[1:] for item in turn.heard if set(STEPS) & set(item.moves) or _DATE.search(item.text) and _THEIRS.search(item.text) and not set(item.moves)]
+    if steps:
+        yield _seen("step", *steps[0])
     steps = [(turn, item) for turn, item in steps if not {"improper", "pressure", "bypass"} & turn.moves and not _FALSE_HURRY.search(turn.text)]
     for turn, item in steps:
-        if _THEIRS.search(item.text):
+        if _THEIRS.search(item.text) or commits(talk, turn):
             yield _seen("their_action", turn, item)
             break
     for turn, item in steps:
@@ -467,7 +483,7 @@ def _advance(talk: Reading) -> Iterator[Observation]:
             break
     for turn, item in reversed(steps):
         text, reaction = talk.after(turn.i)
-        if agrees(text, reaction):
+        if agrees(text, reaction) or (not text and commits(talk, turn)):
             yield _seen("accepted", turn, item)
             break
 
@@ -485,7 +501,7 @@ def _integrity(talk: Reading) -> Iterator[Observation]:
     yield from _first("overclaim", talk.rep, "overclaim")
 
 
-_FALSE_HURRY = re.compile(r"过了就没|(只|仅)(到|限|剩).{0,6}(今天|本周|这周|月底|一个|两个|一套|两套|最后)|最后(一天|一次|机会|名额|一批)|(价格|报价|价)?.{0,6}(就|要|会|马上|下周|下月|下个月)(就|要)?涨|停止供货|断供|优惠.{0,8}(截止|取消|失效|到期)|名额|排队的客户|抢(着)?(要|最后)|offer (ends|expires|is only)|prices? (goes|go|will go|is going|are going|rise|increase)s? ?(up)?|(last|final) (chance|slot|unit|one|day)|only (today|until|one slot|two slots|a few)|by tonight|stop deliver|slot goes|(expires?|lapses?|ends?) (today|tonight|tomorrow|on|this|at)|other customers are|somebody else (wants|does|will)|queue behind", re.I)
+_FALSE_HURRY = re.compile(r"过了就没|(只|仅)(到|限|剩).{0,6}(今天|本周|这周|月底|一个|两个|一套|两套|最后)|最后(一天|一次|机会|名额|一批)|(价格|报价|价)?.{0,6}(就|要|会|马上|下周|下月|下个月)(就|要)?涨|停止供货|断供|优惠.{0,8}(截止|取消|失效|到期)|名额|排队的客户|抢(着)?(要|最后)|offer (ends|expires|is only)|prices? (goes|go|will go|is going|are going|rise|increase)s? ?(up)?|(last|final) (chance|slot|unit|one|day)|only (today|until|one slot|two slots|a few)|by tonight|stop deliver|slot goes|(expires?|lapses?|ends?) (today|tonight|tomorrow|on|this|at)|other customers are|(price|offer|discount|terms|rate|slot)s? .{0,25}(holds?|held|valid|good|stands?|keep|until|till|through) .{0,25}(today|tonight|tomorrow|friday|monday|tuesday|wednesday|thursday|this week|month)|after (that|today|friday|this week|the \\w+).{0,30}(gone|higher|double|up)|somebody else (wants|does|will)|queue behind", re.I)
 
 
 # from checks to numbers
@@ -540,6 +556,8 @@ def _score_open(met: Collection[str], talk: Reading) -> float:
     value = 2.0 + ("purpose" in met) + 0.5 * ("customer_terms" in met) + 0.75 * ("agenda" in met) + 0.75 * ("prepared" in met)
     if "purpose" not in met and not {"customer_terms", "agenda", "prepared"} & set(met):
         value = 1.5 if talk.rep and talk.rep[0].moves & STARTS else 1.0
+    if "purpose" not in met:
+        value = min(value, 2.5)
     return value - (1.0 if talk.rep and len(sentences(talk.rep[0].text)) > 6 else 0.0)
 
 
@@ -577,8 +595,11 @@ def _score_advance(met: Collection[str], talk: Reading) -> float:
         return 1.0
     if "step" not in met:
         return 2.5
-    value = 2.5 + 0.5 * ("their_action" in met) + 0.5 * ("dated" in met)
-    return value + (0.5 + 0.5 * ("dated" in met) + 0.5 * ("their_action" in met) if "accepted" in met else 0.0)
+    if "their_action" not in met:
+        return 3.0 if "dated" in met or "accepted" in met else 2.5
+    if "accepted" not in met:
+        return 3.5 if "dated" in met else 3.0
+    return 5.0 if "dated" in met else 4.0
 
 
 def _score_integrity(met: Collection[str], talk: Reading) -> float:

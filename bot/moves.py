@@ -25,7 +25,7 @@ Embed = Callable[[Sequence[str]], Any]  # texts → float32 array (len(texts), d
 
 SURE = 0.5  # probability from which a clause counts
 SURE_BAD = 0.93  # … as a harmful move: an unjust accusation costs more than a missed one
-SURE_GRAVE = 0.95  # … as one that closes the integrity gate
+SURE_GRAVE = 0.8  # … as one that closes the integrity gate
 GRAVE = frozenset({"improper", "badmouth"})
 BY_RULE = frozenset({"grader_talk"})  # has consequences for the whole score: never by resemblance alone
 UNSURE = 0.2  # below it a move isn't even offered in "do you mean …?"

@@ -258,6 +258,20 @@ def load_scenarios(*folders: Path) -> dict[str, Scenario]:
     return found
 
 
+def lint_scenarios(path: Path) -> list[ContentProblem]:
+    """Every mistake in a scenario file, or in all of a folder."""
+    files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+    found: list[ContentProblem] = []
+    for file in files:
+        if file.name in SHARED_FILES:
+            continue
+        try:
+            parse_scenario(file.read_text(encoding="utf-8"), str(file))
+        except ContentProblems as error:
+            found += error.problems
+    return found
+
+
 def parse_scenario(source: str, path: str) -> Scenario:
     """A scenario from the text of its file, checked. Raises ContentProblems."""
     try:

@@ -9,19 +9,21 @@ from pathlib import Path
 from bot.errors import ContentProblem, ContentProblems
 from knowledge.cards import BUNDLED
 from knowledge.lint import lint_folder
+from knowledge.scenarios import BUNDLED as SCENARIOS
+from knowledge.scenarios import lint_scenarios
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", type=Path, help="files or folders (default: the bundled playbook)")
+    parser.add_argument("paths", nargs="*", type=Path, help="files or folders (default: the bundled playbook and scenarios)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--fast", action="store_true", help="without the rules that need the embedder")
 
 
 def run(options: argparse.Namespace) -> int:
     problems: list[ContentProblem] = []
-    for path in options.paths or [BUNDLED]:
+    for path in options.paths or [BUNDLED, SCENARIOS]:
         try:
-            problems += lint_folder(path, search=not options.fast)
+            problems += lint_scenarios(path) if _holds_scenarios(path) else lint_folder(path, search=not options.fast)
         except ContentProblems as error:
             problems += error.problems
     if options.json:
@@ -29,3 +31,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         print("\n".join(map(str, problems)) if problems else "all content is in order")
     return 1 if problems else 0
+
+
+def _holds_scenarios(path: Path) -> bool:
+    """Scenarios are YAML files, cards are Markdown."""
+    return path.suffix == ".yaml" or (path.is_dir() and any(path.glob("*.yaml")) and not any(path.glob("*.md")))
