@@ -45,6 +45,12 @@ class Glossary:
     def _by_name(self) -> dict[str, Term]:
         return {normalise(name): term for term in reversed(self.terms) for name in (*term.en, *term.zh)}
 
+    @cached_property
+    def _wrong(self) -> dict[Language, dict[str, str]]:
+        """By language: what not to write → what to write."""
+        languages: tuple[Language, ...] = ("zh", "en")
+        return {language: {word: term.names(language)[0] for term in self.terms for word in term.wrong.texts(language)} for language in languages}
+
     def look_up(self, text: str, limit: int = 5) -> list[Term]:
         """The terms that somebody may mean, best first: the exact name, names within it or around it, similar names."""
         wanted = normalise(text)
@@ -64,10 +70,9 @@ class Glossary:
 
     def wrong_words(self, text: str, language: Language) -> Iterator[tuple[str, str]]:
         """Wordings that we don't use, each with the one to write. What stands in quotation marks is other people's."""
-        said = unquoted(text)
-        for term in self.terms:
-            for word in words_of(said, term.wrong.texts(language), language):
-                yield word, term.names(language)[0]
+        right = self._wrong[language]
+        for word in words_of(unquoted(text), tuple(right), language):
+            yield word, right[word]
 
 
 @cache

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,9 @@ def word_lists() -> dict[str, Any]:
     return dict(yaml.load(LISTS.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
 
 
-def listed(name: str, language: Language) -> Sequence[str]:
-    words: Sequence[str] = word_lists()[name][language]
-    return words
+@cache
+def listed(name: str, language: Language) -> tuple[str, ...]:
+    return tuple(map(str, word_lists()[name][language]))
 
 
 def sentences(text: str) -> list[str]:
@@ -70,11 +70,17 @@ def unquoted(text: str) -> str:
 
 
 def words_of(text: str, words: Sequence[str], language: Language) -> list[str]:
-    """Those of `words` that the text holds: anywhere in Chinese, whole words in English."""
-    if language == "zh":
-        return [word for word in words if word in text]
-    lowered = text.lower().replace("’", "'")
-    return [word for word in words if re.search(rf"(?<![\w-]){re.escape(word.lower())}(?![\w-])", lowered)]
+    """Those of `words` that the text holds, in its order: anywhere in Chinese, whole words in English."""
+    by_form = {word.lower(): word for word in words}
+    found = _pattern(tuple(by_form), language).findall(text.lower().replace("’", "'")) if by_form else []
+    return [by_form[form] for form in dict.fromkeys(found)]
+
+
+@lru_cache(maxsize=256)
+def _pattern(forms: tuple[str, ...], language: Language) -> re.Pattern[str]:
+    """Any of the forms, the longest where several begin alike."""
+    either = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
+    return re.compile(f"(?:{either})" if language == "zh" else rf"(?<![\w-])(?:{either})(?![\w-])")
 
 
 def slogans(text: str, language: Language) -> list[str]:
@@ -140,7 +146,7 @@ def _without_lead(clause: str) -> str:
 def _is_chinese_verb(clause: str) -> bool:
     import rjieba
 
-    if clause.startswith(tuple(listed("verbs", "zh"))):
+    if clause.startswith(listed("verbs", "zh")):
         return True
     tagged = rjieba.tag(clause)
     if clause.startswith("每"):  # "for each …": the verb comes soon
