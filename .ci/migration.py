@@ -19,6 +19,15 @@ def write(connection: sa.Connection) -> None:
     command.revision(config, "first tables", autogenerate=True, rev_id="0001")
 
 
+def portable() -> None:
+    """SQLite renders a false default as 0, which PostgreSQL refuses for a boolean."""
+    for path in (MIGRATIONS / "versions").glob("0001_*.py"):
+        text = path.read_text("utf-8")
+        for zero, word in (("0", "false"), ("1", "true")):
+            text = text.replace(f"sa.Boolean(), server_default=sa.text('{zero}')", f"sa.Boolean(), server_default=sa.{word}()")
+        path.write_text(text, "utf-8")
+
+
 async def main() -> None:
     for old in (MIGRATIONS / "versions").glob("0001_*.py"):
         old.unlink()
@@ -30,3 +39,4 @@ async def main() -> None:
 
 
 asyncio.run(main())
+portable()

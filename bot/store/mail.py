@@ -185,8 +185,9 @@ class Mail:
         free = sa.or_(t.leases.c.until < now, t.leases.c.worker == worker)
         claim = postgresql.insert(t.leases).values(row)
         claim = claim.on_conflict_do_update(index_elements=["chat"], set_={"worker": worker, "until": now + span}, where=free)
+        claim = claim.returning(t.leases.c.chat)
         async with writing(self.engine) as connection:
-            return (await connection.execute(claim)).rowcount == 1
+            return (await connection.execute(claim)).first() is not None
 
     async def renew(self, chats: Collection[str], worker: str, until: datetime) -> None:
         if self.shared and chats:

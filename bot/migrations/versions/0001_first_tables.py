@@ -151,7 +151,7 @@ def upgrade() -> None:
     sa.Column('language', sa.String(length=2), nullable=False),
     sa.Column('reason', sa.String(length=20), nullable=False),
     sa.Column('topics', sa.JSON(), nullable=False),
-    sa.Column('withheld', sa.Boolean(), server_default=sa.text('0'), nullable=False),
+    sa.Column('withheld', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.Column('answered_by', sa.Text(), nullable=True),
     sa.PrimaryKeyConstraint('id')
     )
@@ -182,7 +182,7 @@ def upgrade() -> None:
     sa.Column('made', sa.DateTime(timezone=True), nullable=False),
     sa.Column('until', sa.DateTime(timezone=True), nullable=False),
     sa.Column('uses_left', sa.Integer(), nullable=False),
-    sa.Column('revoked', sa.Boolean(), server_default=sa.text('0'), nullable=False),
+    sa.Column('revoked', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('code_sha256')
     )
@@ -222,7 +222,7 @@ def upgrade() -> None:
     sa.Column('zone', sa.String(length=64), nullable=True),
     sa.Column('chat', sa.String(length=100), server_default='', nullable=False),
     sa.Column('active', sa.Boolean(), nullable=False),
-    sa.Column('blocked', sa.Boolean(), server_default=sa.text('0'), nullable=False),
+    sa.Column('blocked', sa.Boolean(), server_default=sa.false(), nullable=False),
     sa.Column('options', sa.JSON(), nullable=False),
     sa.Column('joined', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id')
