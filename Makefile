@@ -2,7 +2,7 @@
 PYTHON ?= python3
 COACH = .venv/bin/coach
 .DEFAULT_GOAL := help
-.PHONY: crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model
+.PHONY: crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -60,3 +60,6 @@ demo: setup-dev  ## try the Telegram bot in a browser, without a token
 
 report-roleplay: setup-dev  ## role-play scoring against two people's labels (docs/reports/roleplay.md)
 	PYTHONPATH=. .venv/bin/python .ci/roleplay_report.py $(ARGS)
+
+eval-diagnosis: setup-dev  ## asking before advising: vague messages with a hidden truth
+	.venv/bin/python .ci/diagnosis_report.py

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bot import guard
+from bot import diagnosis, guard
+from bot.diagnosis import Question
 from bot.drafting import RICH, Brief, Drafted, draft
 from bot.grounding import Piece, Role, Source
 from bot.phrases import say
@@ -32,7 +33,7 @@ from knowledge.passages import Hit, Passage, Reading, TopicBelief
 from knowledge.splitting import OUTLINE
 
 MAX_QUESTION = 4000  # characters read of a question; longer ones are answered by their beginning, and told so
-SURE_TOPIC = 0.30  # below it, and with little text, the bot asks before it advises
+MYTH = 0.8  # belief from which a sentence counts as stating a misconception
 SHORT = 14  # characters of Chinese, or a third of the letters of English, that count as "very short"
 WIDE = 60  # passages looked through for those of documents: a card's own passages fill the first places
 SAME_SUBJECT = 0.4  # cosine from which a document's passage is on the subject
@@ -40,6 +41,11 @@ SAME_QUESTION = 0.72  # cosine from which two questions mean the same
 ALSO = 0.18  # belief above which a second topic is named
 AIM = {"zh": 450, "en": 900}  # visible characters
 CAP = {"zh": 900, "en": 1500}
+OPENING = re.compile(  # how a line begins that goes on with what was said
+    r"\s*(那|那么|如果|要是|万一|然后|接着|还有|可是|可他|可她|但|他|她|对方|为什么|怎么说|具体|再|"
+    r"and |but |so |what if|then |if |he |she |they |it |why|how exactly|what about|what else|any |who else|ok|okay|i did|i tried|i asked)"
+)
+TO_ONESELF = re.compile(r"（问自己）|\(To yourself\) ?")  # how cards mark a question that is not for the customer
 
 
 async def hear(app: App, session: Session, incoming: Incoming, language: Language) -> Outcome:
@@ -47,11 +53,39 @@ async def hear(app: App, session: Session, incoming: Incoming, language: Languag
     text = incoming.text[:MAX_QUESTION]
     before = session.activity if isinstance(session.activity, Advising) else Advising()
     earlier = [item.text for item in session.history if item.role == "rep"] or ([before.situation] if before.situation else [])
-    reading = app.retriever.read(text, context=())
-    follows = bool(earlier) and is_follow_up(text, reading)
-    if follows and not reading.improper:
-        reading = app.retriever.read(text, context=earlier)
+    alone = reading = app.retriever.read(text, context=())
+    told = bool(before.asked) and before.topic is None  # an answer to our question
+    follows = told or (bool(earlier) and is_follow_up(text, reading))
+    if follows and not _myth(app, reading) and not (told and reading.improper):
+        reading = app.retriever.read(f"{before.situation}\n{text}") if told else app.retriever.read(text, context=earlier)
+        if text.rstrip().endswith(("?", "？", "呢")):
+            reading = replace(reading, chat=False)  # a question in the middle of a talk is no small talk
+    if told and not reading.improper:
+        reading = replace(reading, topics=_after_answer(app, before, alone, reading, text))
     return await answer(app, session, incoming, text, reading, before if follows else Advising(), language)
+
+
+def _after_answer(app: App, before: Advising, alone: Reading, together: Reading, text: str) -> tuple[TopicBelief, ...]:
+    """The belief after the rep answered our question in words of their own."""
+    cards = app.retriever.cards()
+    options = [name for name in before.asked[-1].split(":")[-1].split(",") if name]
+    names = [_option(cards, before.asked[-1].split(":")[1], name) for name in options]
+    near = app.retriever.similarity([text], [item.text(together.language) for item in names if item])[0] if all(names) else []
+    now = diagnosis.heard(dict(before.topics), alone, together, before.asked[-1], cards, text, [float(score) for score in near])
+    return diagnosis.as_topics(now, together)
+
+
+def _option(cards: Mapping[str, Card], card_id: str, name: str) -> Both | None:
+    """What an option of a question stands for: a topic's summary, or a cause."""
+    if name in cards:
+        return cards[name].summary
+    return cards[card_id].cause(name) if card_id in cards else None
+
+
+def _myth(app: App, reading: Reading) -> Card | None:
+    """The misconception that a message states, if it states one."""
+    card = app.retriever.cards().get(reading.topics[0].card) if reading.topics else None
+    return card if card and card.polarity == "myth" and reading.topics[0].score >= MYTH else None
 
 
 async def answer(
@@ -72,10 +106,15 @@ async def answer(
     if not reading.topics:
         return abstain(app, session, text, reading, language)
     situation = f"{before.situation}\n{text}".strip()[-2000:]
-    if _is_vague(text, reading, before):
-        state = replace(before, situation=situation, asked=(*before.asked, "topic"), topics=_pairs(reading.topics))
-        return Outcome(session.doing(state), clarify(app, reading, language))
-    return await coach(app, session, replace(before, situation=situation), reading.topics, language, documents)
+    state = replace(before, situation=situation, learned=diagnosis.learned(text, language, before.learned))
+    cards = app.retriever.cards()
+    topics = {item.card: item.score for item in reading.topics} if before.asked else diagnosis.belief(reading, cards, text)
+    causes = reading.topics[0].causes
+    question = None if before.topic else diagnosis.question(topics, causes, cards, situation, before.asked, reading.topics[0].score)
+    if question:
+        state = replace(state, asked=(*before.asked, question.mark), topics=tuple(topics.items())[:6])
+        return Outcome(session.doing(state), clarify(app, question, language, tuple(topics.items())[:5]))
+    return await coach(app, session, state, reading.topics, language, documents)
 
 
 def documents_on(app: App, text: str, language: Language) -> list[Hit]:
@@ -101,22 +140,14 @@ def reviewed(app: App, note: Passage, language: Language) -> Reply:
 
 def is_follow_up(text: str, reading: Reading) -> bool:
     """Does this line lean on what was said before? It opens like one, or is too short to stand alone."""
-    opening = re.match(
-        r"\s*(那|那么|如果他|要是|万一|然后|接着|还有|可是|但是|但他|他|她|他们|为什么|怎么说|具体|再|and |but |so |what if|then |if he|if she|if they|he |she |they |why|how exactly|what about|ok|okay)",
-        text.lower(),
-    )
     sure = reading.topics[0].score if reading.topics else 0.0
-    return (opening is not None and sure < 0.75 and len(text) < 120) or (_size(text) <= SHORT and sure < 0.5)
+    if OPENING.match(text.lower()):
+        return sure < 0.9 and len(text) < 120
+    return _size(text) <= 1.5 * SHORT and sure < 0.6
 
 
 def _size(text: str) -> float:
     return sum(1.0 if "\u3400" <= char <= "\u9fff" else 0.34 for char in text)
-
-
-def _is_vague(text: str, reading: Reading, before: Advising) -> bool:
-    if len(before.asked) >= 2 or before.topic:
-        return False
-    return reading.topics[0].score < SURE_TOPIC and _size(text) <= SHORT
 
 
 def _pairs(topics: Sequence[TopicBelief], limit: int = 5) -> tuple[tuple[str, float], ...]:
@@ -140,18 +171,25 @@ def abstain(app: App, session: Session, text: str, reading: Reading, language: L
     return Outcome(session, Reply(tuple(blocks), language, "abstain"), (gap,))
 
 
-def clarify(app: App, reading: Reading, language: Language) -> Reply:
-    """A very short message: a starter that is safe whatever it turns out to be, and one question to tap."""
+def clarify(app: App, question: Question, language: Language, topics: tuple[tuple[str, float], ...]) -> Reply:
+    """The question that tells most, to tap; with a first question for the customer that is safe whatever it turns out to be."""
     cards = app.retriever.cards()
-    near = [item for item in reading.topics[:4] if item.card in cards][:3]
-    top = cards[near[0].card]
-    source = Sources(app, language)
-    blocks: list[Block] = [Say(say(language, "advice.short", title=top.title.text(language)))]
-    blocks += source.quotes(top, [(top.ask[0], "ask")], say(language, "advice.ask"), "ask")
-    options = [Choice(cards[item.card].title.text(language), f"card:{item.card}") for item in near]
-    blocks.append(Offer(tuple(options), say(language, "advice.which_topic")))
-    blocks[-1:-1] = source_line(blocks, language)
-    return Reply(tuple(blocks), language, "clarify", _pairs(reading.topics))
+    blocks: list[Block] = []
+    if question.about == "topic":
+        top = cards[question.options[0]]
+        source = Sources(app, language)
+        blocks.append(Say(say(language, "diagnosis.short", title=top.title.text(language))))
+        blocks += source.quotes(top, [(top.ask[0], "ask")], say(language, "advice.ask"), "ask")
+        options = [Choice(cards[name].title.text(language), f"card:{name}") for name in question.options]
+        asked = say(language, "diagnosis.which_topic")
+    else:
+        card = cards[question.card]
+        causes = [cause for name in question.options if (cause := card.cause(name))]
+        options = [Choice(shorten(cause.text(language), 32 if language == "zh" else 70), f"cause:{card.id}:{cause.id}") for cause in causes]
+        asked = say(language, "diagnosis.which_cause", title=card.title.text(language))
+    blocks += source_line(blocks, language)
+    blocks.append(Offer((*options, Choice(say(language, "diagnosis.other"), "tell")), asked))
+    return Reply(tuple(blocks), language, "clarify", topics)
 
 
 async def coach(
@@ -173,9 +211,10 @@ async def coach(
     causes = topics[0].causes
     chosen = cause or (causes[0][0] if causes else None)
     source = Sources(app, language)
+    notes = [*_remembered(state, language), *_premise(app, state, card, source, language)]
     menu = Menu.of(card, chosen, Fresh(state.shown), language)
     drafted = await draft(app, _brief(menu, causes, state, source, documents), language) if state.situation else None
-    blocks = list(_advice(card, chosen, causes, topics, menu, drafted, source, language))
+    blocks = [*notes, *_advice(card, chosen, causes, topics, menu, drafted, source, language)]
     for hit in documents[:1]:
         blocks.append(source.passage(hit.passage))
     offers = _next(card, chosen, topics, cards, language)
@@ -185,6 +224,27 @@ async def coach(
     reply = Reply(tuple(blocks), language, "coach", _pairs(topics), drafted.model if drafted else None)
     new = replace(state, topic=card.id, cause=chosen, topics=_pairs(topics), shown=shown)
     return Outcome(session.doing(new), reply)
+
+
+def _remembered(state: Advising, language: Language) -> list[Say]:
+    """In a follow-up: what is kept of the lines before."""
+    facts = [say(language, f"diagnosis.{key}", **{name: state.learned[name]}) for key, name in (("role", "roles"), ("date", "date")) if name in state.learned]
+    comma = "；" if language == "zh" else "; "
+    return [Say(say(language, "diagnosis.remembered", facts=comma.join(facts)), "note")] if state.topic and facts else []
+
+
+def _premise(app: App, state: Advising, card: Card, source: Sources, language: Language) -> list[Block]:
+    """A misconception stated in passing is corrected first, whatever else the message is about."""
+    said = state.situation.split("\n")[-1]
+    sentences = [part for part in re.split(r"(?<=[。！？!?；;])|(?<=[.])\s", said) if _size(part) >= 6]
+    if len(sentences) < 2:
+        return []
+    for sentence in sentences[:6]:
+        myth = _myth(app, app.retriever.read(sentence))
+        if myth and myth.id != card.id:
+            heading = Say(say(language, "diagnosis.premise", title=myth.title.text(language)), "heading")
+            return [heading, *source.quotes(myth, [(myth.summary, "overview")], "", "diagnosis")]
+    return []
 
 
 Line = tuple[Both, str]  # a text of a card, and the part of the card where it stands
@@ -341,9 +401,15 @@ class Sources:
         for item, part in items:
             text = item.text(self.language)
             if (passage := passages.get(part)) and text in passage.text:
-                found.append(Quote(text, self._cite(passage), label, role))  # type: ignore[arg-type]
+                found.append(self._addressed(Quote(text, self._cite(passage), label, role)))  # type: ignore[arg-type]
                 self.used += [_mark(text)] if shown else []
         return found
+
+    def _addressed(self, quote: Quote) -> Quote:
+        """A question to oneself is not put under "ask the customer": its mark becomes the label."""
+        if quote.role == "ask" and (mark := TO_ONESELF.match(quote.text)):
+            return replace(quote, text=quote.text[mark.end() :], label=say(self.language, "advice.ask_yourself"))
+        return quote
 
     def pieces(self, pieces: Sequence[Piece], label: str, role: str) -> list[Quote | Draft]:
         """What a model chose or wrote: the playbook's words as quotes, its own as drafts with their sources."""
@@ -456,8 +522,14 @@ async def choose(app: App, session: Session, token: str, language: Language) -> 
                 told = app.retriever.read(state.situation).topics
                 causes = next((dict(item.causes) for item in told if item.card == card_id), causes)
             belief = TopicBelief(card_id, 1.0, tuple(causes.items()))
+            asking = bool(state.asked) and state.topic is None
+            if asking and (more := diagnosis.question({card_id: 1.0}, belief.causes, cards, state.situation, state.asked)):
+                state = replace(state, asked=(*state.asked, more.mark), topics=((card_id, 1.0),))
+                return Outcome(session.doing(state), clarify(app, more, language, state.topics))
             return await coach(app, session, replace(state, shown=()), [belief], language)
         case ["cause", card_id, cause_id] if card_id in cards and cards[card_id].cause(cause_id):
             belief = TopicBelief(card_id, 1.0, ((cause_id, 1.0),))
             return await coach(app, session, state, [belief], language, cause=cause_id)
+        case ["tell"]:
+            return Outcome(session, Reply((Say(say(language, "diagnosis.more")),), language, "chat"))
     return None

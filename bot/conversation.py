@@ -101,6 +101,7 @@ CHOOSERS: dict[str, Handler] = {
     "question": teaching.choose,
     "card": _choose_advice,
     "cause": _choose_advice,
+    "tell": _choose_advice,
     "lang": screens.choose_language,
     "vote": screens.vote,
     "src": screens.source,
