@@ -25,7 +25,7 @@ from knowledge.topics import Linear, cues
 Floats = NDArray[np.float32]
 
 # Chosen on the tuning part of the golden set (docs/reports/retrieval.md).
-IMPROPER_FLOOR = 0.52
+IMPROPER_FLOOR = 0.50
 TOLD = 0.8  # share of what was told before in the belief about a follow-up; the rest is the line alone
 CLEAR_TOPIC = 0.12  # how much a clear topic raises that floor: plans of this kind rarely look like a plain question
 CHAT_FLOOR = 0.07
