@@ -38,6 +38,9 @@ class Retriever(Protocol):
     def read(self, text: str, *, context: Sequence[str] = ()) -> Reading:
         """What a message is about: belief over topics and causes, scope, improper asks. `context`: earlier rep lines."""
 
+    def health(self) -> tuple[str, bool, str]:
+        """What searches rest on just now: name, is it fine, in words."""
+
     def passage(self, passage_id: str, *, version: int | None = None) -> Passage | None: ...
 
     def passages_of(self, card_id: str, language: Language) -> Sequence[Passage]: ...

@@ -176,6 +176,13 @@ class Views:
     def similarity(self, left: Sequence[str], right: Sequence[str]) -> Any:
         return self.library.similarity(left, right)
 
+    def health(self) -> tuple[str, bool, str]:
+        """What searches rest on just now, for `coach doctor`: name, is it fine, in words."""
+        count = len(self.library.passages)
+        if count <= SMALL:
+            return "search", True, f"exact over {count} passages ({self.embedding})"
+        return "search", True, f"{'Chroma' if self._index.serving else 'exact, until Chroma is built'}, {count} passages ({self.embedding})"
+
     @property
     def embedding(self) -> str:
         return self.library.embedder.fingerprint

@@ -58,7 +58,7 @@ async def _data(settings: Settings) -> list[Finding]:
             return [
                 Finding("database", True, f"{app.shelf.engine.dialect.name}, playbook version {app.retriever.version}"),
                 Finding("playbook", passages > 0, f"{len(app.retriever.cards())} cards, {passages} passages", "" if passages else "coach ingest FILE adds content"),
-                *[Finding(*item) for item in app.retriever.health()],
+                Finding(*app.retriever.health()),
             ]
     except CoachError as error:
         return [Finding("data", False, str(error), "see above; nothing was changed")]
@@ -70,7 +70,8 @@ def _model(settings: Settings) -> Finding:
     try:
         from bot.chat_models import open_model
 
-        return Finding("language model", True, open_model(settings).name)
+        model = open_model(settings)
+        return Finding("language model", True, model.name if model else "none")
     except CoachError as error:
         return Finding("language model", False, str(error), "correct COACH_LLM, or unset it to work without a model")
 

@@ -183,9 +183,9 @@ class Mail:
             return True
         row = {"chat": chat, "worker": worker, "until": now + span}
         free = sa.or_(t.leases.c.until < now, t.leases.c.worker == worker)
-        claim = postgresql.insert(t.leases).values(row)
-        claim = claim.on_conflict_do_update(index_elements=["chat"], set_={"worker": worker, "until": now + span}, where=free)
-        claim = claim.returning(t.leases.c.chat)
+        insert = postgresql.insert(t.leases).values(row)
+        insert = insert.on_conflict_do_update(index_elements=["chat"], set_={"worker": worker, "until": now + span}, where=free)
+        claim = insert.returning(t.leases.c.chat)
         async with writing(self.engine) as connection:
             return (await connection.execute(claim)).first() is not None
 
