@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bot.turns import Language
+from bot.turns import LANGUAGES, Language
 from knowledge import claims
 from knowledge.cards import Card
 from knowledge.passages import Reading, TopicBelief
 
 ENOUGH = 12  # different content words from which a message says enough to be answered at once
+SURE = 0.97  # belief from which even a message of few words is answered at once
 UNSURE = 0.4  # belief below which even a pointed question is asked back
 WORTH = 0.25  # expected rise in being right that makes a question worth the rep's time
 MOST = 2  # questions before an answer
@@ -58,9 +59,14 @@ _HELPLESS = re.compile(
 )
 
 
+def _parties(text: str) -> int:
+    """How many roles or departments a message names: with two, it says who does what to whom."""
+    return max(len([item for item in learned(text, language, {}).get("roles", "").split(", ") if item]) for language in LANGUAGES)
+
+
 def vague(text: str, sure: float) -> bool:
     """Little said and nothing in particular asked: "it's stuck, what now"; but not "two camps, how to reconcile"."""
-    if says(text) >= ENOUGH:
+    if says(text) >= ENOUGH or sure >= SURE or _parties(text) >= 2:
         return False
     return sure < UNSURE or not _ASKS.search(_HELPLESS.sub(" ", text))
 

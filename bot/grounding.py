@@ -187,8 +187,8 @@ def _stray_sentence(text: str, cited: Sequence[Source], ground: Ground) -> str |
     sentences, clauses = claims.sentences(text), [clause.text for clause in claims.clauses(text)]
     if len(clauses) < 2 or not cited:
         return None
-    rests = [part for source in cited for part in claims.sentences(source.text)] + claims.sentences(ground.message[:600])
-    rests += [clause.text for source in cited for clause in claims.clauses(source.text)]
+    rests = [part for source in cited for part in claims.sentences(source.text)] + list(claims.sentences(ground.message[:600]))
+    rests = [*rests, *(clause.text for source in cited for clause in claims.clauses(source.text))]
     known = claims.grams("\n".join(rests))
     parts = [(said, SUPPORT - 0.1) for said in sentences if len(sentences) > 1]
     parts += [(said, STRAY) for said in clauses if len(said) > 3 and not claims.grams(said) & known]
