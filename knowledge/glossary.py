@@ -43,7 +43,10 @@ class Glossary:
 
     @cached_property
     def _by_name(self) -> dict[str, Term]:
-        return {normalise(name): term for term in reversed(self.terms) for name in (*term.en, *term.zh)}
+        """By every name, wrong wordings too: who asks for one wants the term."""
+        right = {normalise(name): term for term in reversed(self.terms) for name in (*term.en, *term.zh)}
+        wrong = {normalise(name): term for term in self.terms for name in (*term.wrong.en, *term.wrong.zh)}
+        return wrong | right
 
     @cached_property
     def _wrong(self) -> dict[Language, dict[str, str]]:

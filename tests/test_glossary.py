@@ -20,6 +20,7 @@ from knowledge.problems import ContentProblems
         ("鯨魚曲線", "whale curve"),
         ("wallet", "share of wallet"),
         ("什么是账期", "payment terms"),
+        ("线人", "coach"),
     ],
 )
 def test_a_term_is_found_however_it_is_written(asked: str, term: str) -> None:

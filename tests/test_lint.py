@@ -214,3 +214,12 @@ def test_slogans_may_be_quoted() -> None:
 
 def test_sentences_end_where_people_end_them() -> None:
     assert sentences("3.5 m. Then stop; go on? 好。走") == ["3.5 m.", "Then stop;", "go on?", "好。", "走"]
+
+
+def test_the_example_of_the_manual_is_in_order_but_for_being_new(tmp_path: Path) -> None:
+    example = (ROOT / "docs" / "cards.md").read_text("utf-8").split("```markdown\n")[1].split("```")[0]
+    for file in BUNDLED.glob("*.md"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "x-sample-requests.md").write_text(example, "utf-8")
+    found = lint_folder(tmp_path / "x-sample-requests.md", search=False)
+    assert [item.what for item in found] == ["related: no other card names this one"]

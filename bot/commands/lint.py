@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from bot.errors import ContentProblem, ContentProblems
 from knowledge.cards import BUNDLED
+from knowledge.glossary import FILE as GLOSSARY
+from knowledge.glossary import load_glossary
 from knowledge.lint import lint_folder
 from knowledge.scenarios import BUNDLED as SCENARIOS
 from knowledge.scenarios import lint_scenarios
@@ -23,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     problems: list[ContentProblem] = []
     for path in options.paths or [BUNDLED, SCENARIOS]:
         try:
-            problems += lint_scenarios(path) if _holds_scenarios(path) else lint_folder(path, search=not options.fast)
+            problems += _lint(path, search=not options.fast)
         except ContentProblems as error:
             problems += error.problems
     if options.json:
@@ -31,6 +34,13 @@ def run(options: argparse.Namespace) -> int:
     else:
         print("\n".join(map(str, problems)) if problems else "all content is in order")
     return 1 if problems else 0
+
+
+def _lint(path: Path, *, search: bool) -> Sequence[ContentProblem]:
+    if path.name == GLOSSARY.name:
+        load_glossary(path)  # raises what is wrong with it
+        return []
+    return lint_scenarios(path) if _holds_scenarios(path) else lint_folder(path, search=search)
 
 
 def _holds_scenarios(path: Path) -> bool:
