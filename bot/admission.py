@@ -104,18 +104,31 @@ class Admission:
 
     def _hurried(self, person: Person, incoming: Incoming) -> Sequence[Aside] | None:
         """More messages in a minute than allowed: say so once, answer none until it calms down."""
-        recent = self._recent.setdefault(person.id, deque())
-        while recent and incoming.at - recent[0] > timedelta(seconds=60):
+        limits = self.app.settings
+        if incoming.attachment and not self._within(f"upload {person.id}", incoming.at, timedelta(days=1), limits.uploads_per_day):
+            return self._slow_down(person, incoming, "people.uploads", limits.uploads_per_day)
+        if not self._within(person.id, incoming.at, timedelta(seconds=60), limits.messages_per_minute):
+            return self._slow_down(person, incoming, "people.hurried", limits.messages_per_minute)
+        return None
+
+    def _within(self, key: str, at: datetime, span: timedelta, limit: int) -> bool:
+        """Note one more in a sliding window, if the limit allows it."""
+        recent = self._recent.setdefault(key, deque())
+        while recent and at - recent[0] > span:
             recent.popleft()
-        if len(recent) < self.app.settings.messages_per_minute:
-            recent.append(incoming.at)
-            return None
+        if len(recent) >= limit:
+            return False
+        recent.append(at)
+        return True
+
+    def _slow_down(self, person: Person, incoming: Incoming, phrase: str, limit: int) -> Sequence[Aside]:
+        """Say so, once a minute."""
         last = self._told.get(person.id)
         if last and incoming.at - last < TELL_HURRIED_EVERY:
             return []
         _remember(self._told, person.id, incoming.at)
         language = _hinted(self.app, incoming) if person.language is None else _language(person.language)
-        return [_line(incoming, language, "people.hurried", limit=self.app.settings.messages_per_minute)]
+        return [_line(incoming, language, phrase, limit=limit)]
 
     async def apologise(self, letter: Letter, reference: str) -> Sequence[Aside]:
         """A letter could not be answered: tell its writer (if we know them) and the admins."""

@@ -13,14 +13,14 @@ from bot_api import TOKEN, BotApi
 from telegram_house import empty_house, running, with_webhook
 
 from bot.conversation import COMMANDS
-from bot.errors import SetupProblem
+from bot.errors import CannotHelp, SetupProblem
 from bot.membership import invitation
 from bot.people import PERMISSIONS, Person, Role
 from bot.phrases import say
 from bot.ports import App
 from bot.privacy import sweep
 from bot.store import SqlStore
-from bot.turns import Incoming, Reply, Say
+from bot.turns import Aside, Attachment, Incoming, Poll, Reply, Say
 
 ADMIN, REP = 11, 22
 
@@ -420,3 +420,52 @@ def test_invitation_codes_are_long_and_kept_as_digests_only() -> None:
 
     code, record = invitation(["rep"], datetime.now(UTC))
     assert len(code) >= 16 and code not in json.dumps(record.data)
+
+
+async def test_a_quiz_vote_comes_back_as_an_answer_to_its_question(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    someone.says("/nothing")
+    async with running(house, api) as chat:
+        await someone.answer()
+        heard: list[Incoming] = []
+
+        async def attend(incoming: Incoming, remark: str | None = None) -> list[Aside]:
+            heard.append(incoming)
+            return [Aside(incoming.chat, Reply((Poll("q7", "2 + 2?", ("3", "4"), 1, "count"),), "en"))] if not incoming.poll else []
+
+        chat.admission.attend = attend  # type: ignore[method-assign]
+        someone.says("quiz me")
+        (quiz,) = await someone.messages()
+        someone.votes(1, message=quiz)
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if len(heard) > 1:
+                break
+    assert (heard[-1].poll, heard[-1].poll_options, heard[-1].chat) == ("q7", (1,), "tg:22")
+
+
+async def test_files_are_fetched_within_limits(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    someone.says("/nothing")
+    async with running(house, api, upload_megabytes=1) as chat:
+        await someone.answer()
+        file_id = api.keep_file("a.md", b"# Title")
+        found = await chat.fetch(Attachment("../../etc/a.md", 7, file_id))
+        assert found.path and Path(found.path).read_bytes() == b"# Title"
+        assert Path(found.path).parent == house.data_dir / "uploads"
+        with pytest.raises(CannotHelp, match="too_big"):
+            await chat.fetch(Attachment("big.pdf", 2_000_000, file_id))
+        with pytest.raises(CannotHelp, match="gone"):
+            await chat.fetch(Attachment("a.md", 7, "unknown"))
+
+
+async def test_uploads_are_limited_a_day(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    async with running(house, api, uploads_per_day=1):
+        someone.uploads("a.md", b"# A")
+        assert await someone.answer() != say("en", "people.uploads", limit=1)
+        someone.uploads("b.md", b"# B")
+        assert await someone.answer() == say("en", "people.uploads", limit=1)
