@@ -104,7 +104,7 @@ def instant(folder: Path, number: int, chance: random.Random, told: Counter[str]
     process = subprocess.Popen([sys.executable, __file__, "--answer", str(folder), str(chance.randrange(VERSIONS))], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert process.stdout is not None
     process.stdout.readline()  # it is asking
-    time.sleep(chance.uniform(0.1, 5.0))
+    time.sleep(chance.uniform(0.1, 9.0))
     victims = helpers_of(process.pid)
     if whole:
         for pid in [process.pid, *victims]:
@@ -135,7 +135,7 @@ def main() -> int:
     parser.add_argument("--answer", nargs=2)
     options = parser.parse_args()
     if options.answer:
-        answer(Path(options.answer[0]), int(options.answer[1]), 7.0)
+        answer(Path(options.answer[0]), int(options.answer[1]), 10.0)
         return 0
     chance, told = random.Random(20261123), Counter[str]()
     with tempfile.TemporaryDirectory() as name:

@@ -151,23 +151,23 @@ class Library:
         return Found(hits, self._found(question, best))
 
     def _fused(self, question: Question) -> tuple[NDArray[np.int64], Floats]:
-        """Candidate rows and their fused scores. Each language is spread on its own: no language drowns the other."""
+        """Candidate rows and their fused scores: meaning is compared across languages, words within each."""
         everything = self.vectors @ question.vector if self._exact else None
-        found, scores = [], []
+        found, words = [], []
         for language, (rows, keywords) in self._by_language.items():
             if not len(rows):
                 continue
-            share = WORDS if language == question.language else FOREIGN_WORDS
-            words = keywords.scores(question.text if language == question.language else in_both_languages(question.text, question.language))
+            own = language == question.language
+            scores = keywords.scores(question.text if own else in_both_languages(question.text, question.language))
             near = self._near(question.vector, language, rows, everything)
-            chosen = np.arange(len(rows)) if len(rows) <= SMALL else np.union1d(near, _top(words, CANDIDATES))
-            mine = rows[chosen]
-            meaning = everything[mine] if everything is not None else self.vectors[mine] @ question.vector
-            found.append(mine)
-            scores.append((1 - share) * _spread(meaning) + share * _spread(words[chosen]))
+            chosen = np.arange(len(rows)) if len(rows) <= SMALL else np.union1d(near, _top(scores, CANDIDATES))
+            found.append(rows[chosen])
+            words.append((WORDS if own else FOREIGN_WORDS) * _spread(scores[chosen]))
         if not found:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        return np.concatenate(found), np.concatenate(scores)
+        mine = np.concatenate(found)
+        meaning = everything[mine] if everything is not None else self.vectors[mine] @ question.vector
+        return mine, (1 - WORDS) * _spread(meaning) + np.concatenate(words)
 
     @property
     def _exact(self) -> bool:
