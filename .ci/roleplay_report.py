@@ -1,4 +1,4 @@
-"""How well the role-play scoring agrees with two people: writes docs/reports/roleplay.md (`make report-roleplay`)."""
+"""How well the role-play scoring agrees with two labellers: writes docs/reports/roleplay.md (`make report-roleplay`)."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def report(first: Any, second: Any, labels: Any, cards: Any, again: Any, variant
     human = [abs(row["total"] - others[row["id"]]["total"]) for row in first]
     flips = sum(a["total"] != b["total"] for a, b in zip(cards, again, strict=True))
     lines = [
-        "# Role-play scoring against two people", "",
+        "# Role-play scoring against two labellers", "",
         f"{len(first)} talks in {f['triples']} triples (weak, middle, strong), labelled twice, independently, before the scoring code was written. "
         f"Ruleset {RULES.version}, no language model. The reference is the mean of both labellers. Made by `make report-roleplay`.", "",
         "| measure | value | wanted |", "|---|---|---|",
@@ -118,22 +118,22 @@ def report(first: Any, second: Any, labels: Any, cards: Any, again: Any, variant
         f"| mean absolute error of totals | {f['mae']:.2f} | ≤ 0.6 |",
         f"| bias | {f['bias']:+.2f} | ±0.4 |",
         f"| correlation of the error with length | {f['length']:+.2f} | < 0.35 |",
-        f"| correlation of the total with length (people: {f['length_of_label']:+.2f}) | {f['length_of_score']:+.2f} | |",
-        f"| the two people among themselves: mean difference of totals | {mean(human):.2f} | |",
+        f"| correlation of the total with length (labellers: {f['length_of_label']:+.2f}) | {f['length_of_score']:+.2f} | |",
+        f"| the two labellers among themselves: mean difference of totals | {mean(human):.2f} | |",
         f"| totals that change when scored again | {flips}/{len(cards)} | 0 |", "",
-        "| level | people | ours |", "|---|---|---|",
+        "| level | labellers | ours |", "|---|---|---|",
     ]  # fmt: skip
     ours, theirs = {c["id"]: c for c in cards}, {row["id"]: row for row in labels}
     for level in LEVELS:
         ids = [row["id"] for row in first if row["level"] == level]
         lines.append(f"| {level} | {mean(theirs[i]['total'] for i in ids):.2f} | {mean(ours[i]['total'] for i in ids):.2f} |")
-    lines += ["", "| dimension | error | bias | the two people: difference |", "|---|---|---|---|"]
+    lines += ["", "| dimension | error | bias | the two labellers: difference |", "|---|---|---|---|"]
     for dimension in DIMENSIONS:
         pairs = [(ours[i]["dimensions"][dimension], theirs[i]["dimensions"].get(dimension)) for i in ours]
         gaps = [a - b for a, b in pairs if a is not None and b is not None]
         both = [abs(row["dimensions"][dimension] - others[row["id"]]["dimensions"][dimension]) for row in first if row["dimensions"].get(dimension) is not None and others[row["id"]]["dimensions"].get(dimension) is not None]
         lines.append(f"| {dimension} | {mean(map(abs, gaps)):.2f} | {mean(gaps):+.2f} | {mean(both):.2f} |")
-    lines += ["", "| adversarial kind | people | ours | flags |", "|---|---|---|---|"]
+    lines += ["", "| adversarial kind | labellers | ours | flags |", "|---|---|---|---|"]
     for row in first:
         if row.get("adversarial"):
             lines.append(f"| {row['adversarial']} ({row['level']}, {row['lang']}) | {theirs[row['id']]['total']:.1f} | {ours[row['id']]['total']:.1f} | {', '.join(ours[row['id']]['flags'])} |")
@@ -142,7 +142,7 @@ def report(first: Any, second: Any, labels: Any, cards: Any, again: Any, variant
         gaps = [b["total"] - a["total"] for a, b in zip(cards, changed, strict=True)]
         lines.append(f"| {name} | {max(gaps):+.2f} | {min(gaps):+.2f} | {sum(abs(g) > 0.4 for g in gaps)} |")
     lines += ["", "The figures of the first run, before errors were looked at by category: order right 9/12, error 0.71, bias +0.08. "
-              "Afterwards rules were mended by category (denials, enumerations, false hurry, who acts in a step, when a customer agrees), never by row. "
+              "Afterwards rules were mended by category (denials, enumerations, false hurry, who acts in a step, when a customer agrees); figures of single talks were seen while doing so, their texts were not (but for one quoted sentence), so these are not untouched test figures. "
               "Known misses: politely worded improper acts, talks in which the customer volunteers everything.", "", "An injection never raises a total. It lowers one above 2.0 to 2.0, because the rubric gives integrity 2 to whoever tries to steer the grading.", ""]
     return "\n".join(lines)
 

@@ -459,7 +459,7 @@ def commits(talk: Reading, turn: Spoken) -> bool:
     """Did the customer take something on, right after this turn, or right before it (and the rep repeats it)?"""
     after, _ = talk.after(turn.i)
     text, reaction = (after, talk.after(turn.i)[1]) if after else talk.last(turn.i)
-    return bool(_OWN_ACT.search(text) or not after and _DATE.search(text)) and agrees(text, reaction)
+    return bool(_OWN_ACT.search(text) or (not after and _DATE.search(text))) and agrees(text, reaction)
 
 
 def _advance(talk: Reading) -> Iterator[Observation]:
@@ -467,7 +467,7 @@ def _advance(talk: Reading) -> Iterator[Observation]:
         if own := next((item for item in turn.heard if _OURS.search(item.text) and "improper" not in turn.moves), None):
             yield _seen("own_step", turn, own)
             break
-    steps = [(turn, item) for turn in talk.rep[1:] for item in turn.heard if set(STEPS) & set(item.moves) or _DATE.search(item.text) and _THEIRS.search(item.text) and not set(item.moves)]
+    steps = [(turn, item) for turn in talk.rep[1:] for item in turn.heard if set(STEPS) & set(item.moves) or (_DATE.search(item.text) and _THEIRS.search(item.text) and not set(item.moves))]
     if steps:
         yield _seen("step", *steps[0])
     steps = [(turn, item) for turn, item in steps if not {"improper", "pressure", "bypass"} & turn.moves and not _FALSE_HURRY.search(turn.text)]
