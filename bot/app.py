@@ -63,6 +63,10 @@ async def open_app(
                 from bot.chat_models import open_model
 
                 chat_model = open_model(settings)
+                if chat_model and settings.llm_mask:
+                    from bot.masking import Masked
+
+                    chat_model = Masked(chat_model)
             yield App(
                 settings=settings,
                 retriever=retriever,

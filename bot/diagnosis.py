@@ -19,7 +19,7 @@ from knowledge.cards import Card
 from knowledge.passages import Reading, TopicBelief
 
 ENOUGH = 12  # different content words from which a message says enough to be answered at once
-SURE = 0.97  # belief from which even a message of few words is answered at once
+SURE = 0.995  # belief from which even a message of few words is answered at once
 UNSURE = 0.4  # belief below which even a pointed question is asked back
 WORTH = 0.25  # expected rise in being right that makes a question worth the rep's time
 MOST = 2  # questions before an answer

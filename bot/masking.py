@@ -1,9 +1,17 @@
-"""Names, firms, amounts and contacts are hidden before anybody but the asker reads a question."""
+"""Names, firms, amounts and contacts are hidden before anybody but the asker reads a question.
+
+`mask` is for people who read later; `Masked` is for a language model outside the house (COACH_LLM_MASK): it works with
+placeholders, and the rep reads the real words again. By rules, so not without gaps.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from bot.ports import ChatModel, Listen, ModelAnswer
 from bot.turns import Language
 
 _SURNAMES = (
@@ -17,7 +25,7 @@ _MASKS: dict[str, dict[Language, str]] = {
     "name": {"zh": "[人名]", "en": "[name]"},
 }
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("contact", re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+|https?://\S+|(?<!\d)(?:\+?\d[\d -]{8,}\d)(?!\d)|(?:微信|wechat|qq)[号:： ]*[\w-]{5,}", re.IGNORECASE)),
+    ("contact", re.compile(r"(?a:[\w.+-]+@[\w-]+\.[\w.]+)|https?://\S+|(?<!\d)(?:\+?\d[\d -]{8,}\d)(?!\d)|(?:微信|wechat|qq)[号:： ]*[\w-]{5,}", re.IGNORECASE)),
     ("amount", re.compile(
         r"(?:[$€£¥￥]\s?\d[\d,.]*\s?(?:[kmb]\b|万|亿|million|thousand|billion)?)|\d[\d,.]*\s*(?:多)?(?:万|亿|千|百)?(?:多)?(?:元|块钱?|美元|美金|欧元|人民币|rmb|usd|eur|yuan|dollars|euros)"
         r"|\d[\d,.]*\s*(?:多|来)?[万亿](?:多)?(?![人家个])|\d[\d,.]*\s?(?:k|m|million|thousand|billion)\b|[一二三四五六七八九十百千两几]+(?:多)?(?:万|亿)(?:元|块)?",
@@ -42,3 +50,69 @@ def mask(text: str, language: Language) -> str:
         word = _MASKS[kind][language]
         text = pattern.sub(lambda match, word=word: match[0] if _GENERIC.match(match[0]) else word, text)  # type: ignore[misc]
     return text
+
+
+@dataclass
+class Placeholders:
+    """Stand-ins of one call to a model: the same for the same words, taken off again from what it answers."""
+
+    words: dict[str, str] = field(default_factory=dict)
+
+    def put(self, prompt: str) -> str:
+        """The prompt with private words replaced, inside fences only: our own instructions hold nothing private."""
+        return re.sub(r"<<<(\w+)\n.*?\n\1>>>", lambda fenced: self._hidden(fenced.group()), prompt, flags=re.DOTALL)
+
+    def _hidden(self, text: str) -> str:
+        for kind, pattern in _PATTERNS:
+            letter = kind[0].upper()
+            text = pattern.sub(lambda match, letter=letter: self._stand_in(letter, match[0]), text)  # type: ignore[misc]
+        return text
+
+    def _stand_in(self, letter: str, word: str) -> str:
+        if _GENERIC.match(word):
+            return word
+        known = next((name for name, original in self.words.items() if original == word), None)
+        name = known or f"X{letter}{len(self.words) + 1}X"
+        self.words[name] = word
+        return name
+
+    def off(self, value: Any) -> Any:
+        """The real words back, in texts and in whatever holds texts."""
+        if isinstance(value, str):
+            for name in sorted(self.words, key=len, reverse=True):
+                value = value.replace(name, self.words[name])
+            return value
+        if isinstance(value, Mapping):
+            return {key: self.off(item) for key, item in value.items()}
+        return [self.off(item) for item in value] if isinstance(value, list) else value
+
+
+@dataclass
+class Masked:
+    """A `ChatModel` that never sees names, firms, amounts and contacts."""
+
+    model: ChatModel
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    async def answer(
+        self,
+        prompt: str,
+        *,
+        system: str = "",
+        schema: Mapping[str, Any] | None = None,
+        max_tokens: int = 600,
+        listen: Listen | None = None,
+    ) -> ModelAnswer:
+        hidden = Placeholders()
+
+        async def readable(text: str) -> None:
+            assert listen is not None
+            await listen(hidden.off(text))
+
+        answer = await self.model.answer(
+            hidden.put(prompt), system=system, schema=schema, max_tokens=max_tokens, listen=readable if listen else None
+        )
+        return replace(answer, text=hidden.off(answer.text), data=hidden.off(answer.data))

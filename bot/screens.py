@@ -22,6 +22,7 @@ from bot.turns import (
     Reply,
     Say,
     choices,
+    cited_in,
     reply_from_json,
 )  # fmt: skip
 from knowledge.cards import sections
@@ -152,7 +153,7 @@ async def source(app: App, person: Person, session: Session, incoming: Incoming,
     )
     if not rows or not which.isdigit():
         raise CannotHelp("core.old_button")
-    cited = list({block.source.passage_id: block.source for block in reply_from_json(rows[0]["reply"]).of(Quote)}.values())
+    cited = cited_in(reply_from_json(rows[0]["reply"]))
     if int(which) >= len(cited):
         raise CannotHelp("core.old_button")
     citation = cited[int(which)]

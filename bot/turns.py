@@ -224,6 +224,20 @@ def choices(pairs: Sequence[tuple[str, str]]) -> tuple[Choice, ...]:
     return tuple(Choice(label, token) for label, token in pairs)
 
 
+def cited_in(reply: Reply) -> list[Citation]:
+    """The passages that a reply cites, each once: those of its quotes, then those that drafts rest on."""
+    quoted = [block.source for block in reply.of(Quote)]
+    rested = [source for block in reply.of(Draft) for source in block.sources]
+    return list({source.passage_id: source for source in (*quoted, *rested)}.values())
+
+
+def _general(language: Language) -> str:
+    """The mark of what is not in the playbook."""
+    from bot.phrases import say  # here, as phrases stand on the types above
+
+    return say(language, "terminal.general")
+
+
 def plain(reply: Reply, *, folded: bool = False, numbered: bool = True) -> str:
     """The reply as a person reads it: labels as headings, offers as numbered lines, folded quotes only on demand."""
     lines: list[str] = []
@@ -241,6 +255,8 @@ def plain(reply: Reply, *, folded: bool = False, numbered: bool = True) -> str:
                 label = block.label
                 marked = f"“{block.text}”" if isinstance(block, Quote) and block.role in ("say", "passage") else block.text
                 lines.append(f"• {marked}" if block.label else marked)
+                if isinstance(block, Draft) and not block.supported:
+                    lines.append(_general(reply.language))
             case Offer(options, text):
                 lines.append(f"\n{text}" if text else "")
                 lines += [f"{i}. {item.label}" if numbered else f"– {item.label}" for i, item in enumerate(options, 1)]

@@ -7,7 +7,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, assert_never
 
@@ -19,6 +19,7 @@ from bot.turns import Draft, File, Incoming, Language, Offer, Picture, Poll, Quo
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.live import Live
 
 log = logging.getLogger(__name__)
 PROMPT = "› "
@@ -86,6 +87,32 @@ def render(reply: Reply, screen: Screen, language: Language) -> Iterator[Rendera
         yield Text(say(language, "terminal.more", count=len(screen.folded)), "dim")
 
 
+class Writing:
+    """A draft on the screen while it is being written; it disappears when the checked reply takes its place."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._live: Live | None = None
+
+    def __enter__(self) -> Writing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    async def show(self, text: str) -> None:
+        if not self.console.is_terminal:
+            return
+        from rich.live import Live
+        from rich.text import Text
+
+        if self._live is None:
+            self._live = Live(console=self.console, transient=True, auto_refresh=False)
+            self._live.start()
+        self._live.update(Text(text, "dim italic"), refresh=True)
+
+
 @dataclass
 class Terminal:
     """One person's chat in this terminal."""
@@ -143,7 +170,8 @@ class Terminal:
             self.unfold()
             return
         try:
-            reply = await serve(app, self.person, self.incoming(line))
+            with Writing(self.console) as writing:
+                reply = await serve(replace(app, typing=writing), self.person, self.incoming(line))
         except Exception:
             reference = secrets.token_hex(2).upper()
             log.exception("turn failed (reference %s)", reference)
