@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from knowledge import claims
 from knowledge.quiz_evidence import Evidence, Item, Similarity, asks_order, asks_positively, asks_why, fitted
 

@@ -334,7 +334,7 @@ class Shelf:
                         vectors.c.model == model, vectors.c.hash.in_(wanted[start : start + 500])
                     )
                 )
-                found |= {key: value for key, value in rows}
+                found |= {row.hash: row.vector for row in rows}
         return found
 
     async def keep_vectors(self, model: str, new: Mapping[str, bytes]) -> None:

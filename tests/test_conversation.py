@@ -10,7 +10,19 @@ from bot.people import PERMISSIONS, Person, Role
 from bot.ports import App
 from bot.sessions import Advising, Session, session_from_json, session_to_json
 from bot.turns import (
-    Choice, Citation, Draft, Exchange, Incoming, Offer, Quote, Reply, Say, Scores, plain, reply_from_json, reply_to_json,
+    Choice,
+    Citation,
+    Draft,
+    Exchange,
+    Incoming,
+    Offer,
+    Quote,
+    Reply,
+    Say,
+    Scores,
+    plain,
+    reply_from_json,
+    reply_to_json,
 )  # fmt: skip
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
