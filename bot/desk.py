@@ -127,7 +127,7 @@ async def _examined(app: App, edition: Edition) -> tuple[list[dict[str, Any]], s
     here = {item.document: item for item in await app.shelf.documents()}
     retriever: Any = app.retriever
     trial = await retriever.trial(edition.passages, (edition.id,))
-    questions = golden_questions(retriever.cards())
+    questions = golden_questions(retriever.cards(), {item.language for item in edition.passages})
     found = await asyncio.to_thread(examine, edition.passages, (edition.id,), retriever.library, trial, questions)
     rows = [{"kind": item.kind, "passage": item.passage, "other": item.other, "values": dict(item.values)} for item in found]
     return rows, here[edition.id].title if edition.id in here else ""

@@ -12,7 +12,7 @@ import numpy as np
 from bot.masking import mask
 from bot.turns import Language
 
-ALIKE = 0.6  # cosine to a group's middle from which a question belongs to it
+ALIKE = 0.5  # cosine to a group's middle from which a question belongs to it
 CROWD = 5  # people below this number are not counted exactly
 OPEN = "SELECT id, person, chat, at, text, language, reason FROM gaps WHERE NOT withheld AND answered_by IS NULL ORDER BY id DESC LIMIT 400"
 

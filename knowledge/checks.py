@@ -49,7 +49,7 @@ _UNITS = {
 _UNIT = re.compile(r"\s*(?:" + "|".join(f"(?P<{name}>{pattern})" for name, pattern in _UNITS.items()) + ")", re.IGNORECASE)
 _DIGITS = re.compile(r"(?P<money>[$€£¥])?\s?(?P<number>\d+(?:,\d{3})*(?:\.\d+)?)")
 _HAN = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
-_HAN_NUMBER = re.compile(r"(?:百分之)?[零〇一二两三四五六七八九十百千]+(?=个?工作?[日天周月年]|个?(?:星期|小时|钟头|人|月)|成|[次遍家个条项份种张页步位名]|万|%)|百分之[零〇一二两三四五六七八九十百]+|[一二三四五六七八九]成|半(?=[天年月]|个月)")
+_HAN_NUMBER = re.compile(r"(?<!第)(?:百分之)?[零〇一二两三四五六七八九十百千]+(?=个?(?:工作)?[日天周月年]|个?(?:星期|小时|钟头|人|月)|成|[次遍家个条项份种张页步位名]|万|%)|百分之[零〇一二两三四五六七八九十百]+|[一二三四五六七八九]成|半(?=[天年月]|个月)")
 _WORDS = {word: value for value, word in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"])} | {
     "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "ninety": 90, "hundred": 100,
     "once": 1, "twice": 2, "half": 0.5,
@@ -407,12 +407,16 @@ def languages(new: Sequence[Passage]) -> list[Remark]:
     return [Remark("mixed", values={"zh": str(spoken["zh"]), "en": str(spoken["en"])})] if min(spoken["zh"], spoken["en"]) >= 2 else []
 
 
-def changed_answers(questions: Sequence[str], before: Callable[[str], str], after: Callable[[str], str]) -> list[Remark]:
-    """Golden questions whose first passage would be another one. `before` and `after` name what answers a question."""
+def changed_answers(questions: Sequence[str], before: Callable[[str], str], after: Callable[[str], str], touched: Collection[str]) -> list[Remark]:
+    """Golden questions whose first source would be another one.
+
+    `before` and `after` name the source of a question's first passage; only `touched` sources can have moved, so
+    that most questions are asked once.
+    """
     found = []
     for question in questions:
-        was, becomes = before(question), after(question)
-        if was != becomes:
+        becomes = after(question)
+        if becomes in touched and (was := before(question)) != becomes:
             found.append(Remark("answer", values={"question": question, "before": was, "after": becomes}))
     return found
 
@@ -429,7 +433,8 @@ def examine(new: Sequence[Passage], replaced: Collection[str], library: Any, tri
     published = [library.passages[i] for i in rows]
     vectors = trial.vectors[len(trial.passages) - len(new) :], library.vectors[rows]
     asked = unfindable(new, lambda question: [hit.passage.id for hit in trial.search(question, limit=WIDE).hits if hit.passage.kind == "document"])
-    answers = changed_answers(questions, lambda question: _first_title(library, question), lambda question: _first_title(trial, question))
+    titles = {item.title for item in new}
+    answers = changed_answers(questions, lambda question: _first_title(library, question), lambda question: _first_title(trial, question), titles)
     return [*languages(new), *compare(new, published, vectors, trial.similarity), *asked, *answers]
 
 
@@ -438,11 +443,6 @@ def _first_title(library: Any, question: str) -> str:
     return hits[0].passage.title if hits else ""
 
 
-def golden_questions(cards: Mapping[str, Any], each: int = 1) -> list[str]:
-    """Messages that the cards name as theirs, a few for each card and language."""
-    return [
-        item.text
-        for card in cards.values()
-        for language in card.languages
-        for item in card.situations.texts(language)[:each]
-    ]
+def golden_questions(cards: Mapping[str, Any], spoken: Collection[Language]) -> list[str]:
+    """A message that each card names as its own, in the languages of the document that is checked."""
+    return [card.situations.texts(language)[0].text for card in cards.values() for language in card.languages if language in spoken]

@@ -68,6 +68,7 @@ async def run(options: argparse.Namespace) -> int:
                 summary.version = await app.shelf.version()
                 views: Any = app.retriever
                 await views.refresh()  # so that the next question is quick
+                await views.settle()
     summary.seconds = round(time.monotonic() - started, 1)
     _report(summary, options)
     if not (summary.published or summary.drafts or summary.unchanged):

@@ -1,0 +1,308 @@
+"""A trainer's work in conversation: upload, preview, publish, mend, retire, roll back, answer gaps, read the week."""
+
+import csv
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import odd_files
+import pytest
+import sqlalchemy as sa
+from decks import DECK
+
+from bot import gaps
+from bot.app import bundled_playbook, local_person, open_app, stock
+from bot.conversation import serve
+from bot.masking import mask
+from bot.people import Person, Role
+from bot.ports import App
+from bot.settings import Settings
+from bot.store import tables as t
+from bot.turns import Attachment, File, Incoming, Offer, Picture, Quote, Reply, plain
+from knowledge.cards import parse_card
+from knowledge.notes import Note, note_edition, note_of, title_for
+from knowledge.shelf import card_edition
+from knowledge.views import Views
+
+
+class Desk:
+    """Somebody at the desk: says things, taps choices by their label, sends files."""
+
+    def __init__(self, app: App, person: Person) -> None:
+        self.app, self.person, self.count = app, person, 0
+        self.reply: Reply = Reply(())
+
+    async def turn(self, **what: object) -> Reply:
+        self.count += 1
+        incoming = Incoming(id=f"{self.person.id}-{self.count}", chat=self.person.chat, person=self.person.id, at=self.app.clock(), language_hint="zh", **what)  # type: ignore[arg-type]
+        reply = await serve(self.app, self.person, incoming)
+        assert reply is not None
+        self.reply = reply
+        return reply
+
+    async def says(self, text: str) -> str:
+        if text.startswith("/"):
+            name, _, rest = text[1:].partition(" ")
+            return plain(await self.turn(command=name, text=rest))
+        return plain(await self.turn(text=text))
+
+    async def taps(self, label: str) -> str:
+        tokens = [choice.token for offer in self.reply.of(Offer) for choice in offer.choices if label in choice.label]
+        assert len(tokens) == 1, (label, [choice.label for offer in self.reply.of(Offer) for choice in offer.choices])
+        assert len(tokens[0].encode()) <= 64
+        return plain(await self.turn(choice=tokens[0]))
+
+    async def sends(self, path: Path) -> str:
+        return plain(await self.turn(attachment=Attachment(path.name, path.stat().st_size, path=str(path))))
+
+
+@pytest.fixture
+async def app(settings: Settings, playbook: App) -> AsyncIterator[App]:
+    """A data directory of this test's own; the encoder is the shared one (loading it costs seconds)."""
+    async with open_app(settings, retrieval=False, seed=7) as opened:
+        shared: Any = playbook.retriever
+        views = Views(opened.shelf, settings, lambda what, done, total: None)
+        views._embedder = shared._embedder
+        await views.refresh()
+        yield replace(opened, retriever=views)
+        await views.close()
+
+
+@pytest.fixture
+def trainer(app: App) -> Desk:
+    return Desk(app, local_person())
+
+
+@pytest.fixture
+def rep(app: App) -> Desk:
+    return Desk(app, Person("rep:1", frozenset({Role.REP}), chat="chat:rep"))
+
+
+@pytest.fixture
+def deck(tmp_path: Path) -> Path:
+    path = tmp_path / "deck.txt"
+    path.write_text(DECK, encoding="utf-8")
+    return path
+
+
+async def published(app: App) -> list[str]:
+    return [item.document for item in await app.shelf.documents() if item.owner == "team"]
+
+
+async def test_upload_shows_what_would_be_published_and_publishes_it(trainer: Desk, deck: Path) -> None:
+    screen = await trainer.sends(deck)
+    assert "预览：《怎样管好重点客户》" in screen
+    assert "下载或水印行 1 行" in screen
+    assert "14 处像是被网站换过的词" in screen
+    assert await published(trainer.app) == []
+    assert all(hit.passage.kind == "card" for hit in trainer.app.retriever.search("怎样管好重点客户", limit=50).hits)
+    assert "已发布《怎样管好重点客户》" in await trainer.taps("发布")
+    assert await published(trainer.app) == ["doc-deck-txt"]
+    hits = trainer.app.retriever.search("各人掌握的信息不一样，意见不一致的原因", limit=60).hits
+    assert "意见不一致的原因" in [hit.passage.place for hit in hits if hit.passage.kind == "document"]
+
+
+async def test_publishing_twice_publishes_once(trainer: Desk, deck: Path) -> None:
+    await trainer.sends(deck)
+    preview = trainer.reply
+    await trainer.taps("发布")
+    version = await trainer.app.shelf.version()
+    trainer.reply = preview
+    await trainer.taps("发布")
+    assert await trainer.app.shelf.version() == version
+
+
+async def test_wording_is_mended_line_by_line(trainer: Desk, deck: Path) -> None:
+    await trainer.sends(deck)
+    assert "a 购买频繁，要货量大" in await trainer.taps("修正用词")
+    await trainer.says("1 2")
+    await trainer.taps("发布")
+    texts = "\n".join(item.text for item in await trainer.app.shelf.passages() if item.document == "doc-deck-txt")
+    assert "a 购置频繁" in texts
+    assert "b 效劳要求高" in texts
+    assert "c 希望降低成本" in texts
+
+
+async def test_discarding_leaves_nothing(trainer: Desk, deck: Path) -> None:
+    version = await trainer.app.shelf.version()
+    await trainer.sends(deck)
+    assert "已放弃" in await trainer.taps("放弃")
+    assert (await trainer.app.shelf.version(), await published(trainer.app), await trainer.app.shelf.drafts()) == (version, [], [])
+
+
+async def test_a_new_upload_replaces_the_old_one_and_old_citations_stay(trainer: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "policy.md"
+    path.write_text("# 付款\n首付款不得低于30%。", encoding="utf-8")
+    await trainer.sends(path)
+    await trainer.taps("发布")
+    version = await trainer.app.shelf.version()
+    (old,) = [item for item in await trainer.app.shelf.passages() if item.document == "doc-policy-md"]
+    path.write_text("# 付款\n首付款不得低于20%。", encoding="utf-8")
+    assert "替换现在的《付款》" in await trainer.sends(path)
+    await trainer.taps("发布并替换旧版")
+    now = [item.text for item in await trainer.app.shelf.passages() if item.document == "doc-policy-md"]
+    assert now == ["首付款不得低于20%。"]
+    kept = await trainer.app.shelf.passage(old.id, version)
+    assert kept is not None
+    assert kept.text == "首付款不得低于30%。"
+    await trainer.says("/docs")
+    await trainer.taps("付款")
+    assert "− 首付款不得低于30%。\n+ 首付款不得低于20%。" in await trainer.taps("和上一版比")
+
+
+async def test_retiring_needs_a_reason_and_rolling_back_a_confirmation(trainer: Desk, deck: Path) -> None:
+    await trainer.sends(deck)
+    await trainer.taps("发布")
+    version = await trainer.app.shelf.version()
+    await trainer.says("/docs")
+    await trainer.taps("怎样管好重点客户")
+    assert "为什么下架" in await trainer.taps("下架")
+    assert "已下架" in await trainer.says("内容过时")
+    assert await published(trainer.app) == []
+    rows = await trainer.app.store.rows("SELECT what FROM audit WHERE what IN ('publish', 'retire') ORDER BY id")
+    assert [row["what"] for row in rows] == ["publish", "retire"]
+    await trainer.says("/docs")
+    await trainer.taps("版本记录")
+    await trainer.taps(f"回到第 {version} 版")
+    assert f"已回到第 {version} 版" in await trainer.taps("确定回退")
+    assert await published(trainer.app) == ["doc-deck-txt"]
+
+
+async def test_reps_cannot_change_content(rep: Desk, deck: Path) -> None:
+    assert "只有培训师" in await rep.sends(deck)
+    assert "不能用" in await rep.says("/add 先问价值")
+    assert await published(rep.app) == []
+    await rep.turn(choice="desk:publish:1")
+    assert "只有培训师" in plain(rep.reply)
+
+
+@pytest.mark.parametrize(("name", "content", "said"), [("x.pdf", b"", "空文件"), ("x.pptx", b"PK\x03\x04 broken", "损坏"), ("x.jpg", b"\xff\xd8\xff\xe0" + bytes(99), "是图片")])
+async def test_bad_files_are_refused_in_the_trainers_language(trainer: Desk, tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert said in await trainer.sends(path)
+    assert await trainer.app.shelf.drafts() == []
+
+
+async def test_pages_without_text_are_named(trainer: Desk, tmp_path: Path) -> None:
+    def picture(deck: object) -> None:
+        import io
+
+        from PIL import Image
+
+        out = io.BytesIO()
+        Image.new("RGB", (20, 20)).save(out, "PNG")
+        slide = deck.slides.add_slide(deck.slide_layouts[6])  # type: ignore[attr-defined]
+        slide.shapes.add_picture(out, 0, 0)
+
+    path = tmp_path / "slides.pptx"
+    path.write_bytes(odd_files.pptx(2, change=picture))
+    assert "只有图片，没有文字：slide 3" in await trainer.sends(path)
+
+
+async def test_a_card_with_a_bundled_id_overrides_it_and_stays_after_a_restart(app: App) -> None:
+    """Neither a start nor an upgrade of the product brings back what the team replaced or retired."""
+    source = (bundled_playbook() / "buck-passing.md").read_text("utf-8")
+    theirs = re.sub(r"^title: .*$", 'title: {zh: "我们的说法：推诿", en: "Our words: buck-passing"}', source, count=1, flags=re.MULTILINE)
+    edition = card_edition(parse_card(theirs, "buck-passing.md"), theirs, "0" * 64, "team")
+    await app.shelf.publish([edition], retire=["ka-org"], at=app.clock(), author="local")
+    version = await app.shelf.version()
+    await stock(app.shelf, app.settings)
+    assert await app.shelf.version() == version
+    cards = await app.shelf.cards()
+    assert cards["buck-passing"].title.zh == "我们的说法：推诿"
+    assert "ka-org" not in cards
+
+
+async def gap(app: App, person: str, text: str, chat: str = "", language: str = "zh") -> None:
+    async with app.store.engine.begin() as connection:  # type: ignore[attr-defined]
+        await connection.execute(t.gaps.insert().values(person=person, chat=chat or f"chat:{person}", at=app.clock(), text=text, language=language, reason="abstained", topics=[]))
+
+
+async def test_gaps_are_gathered_by_meaning_and_answered_once(trainer: Desk) -> None:
+    app = trainer.app
+    for person, text in [("a", "客户要我们派人长期驻厂怎么办"), ("b", "客户要求派工程师驻厂，怎么回"), ("c", "The customer wants us to station an engineer at their plant")]:
+        await gap(app, person, text, language="en" if text.isascii() else "zh")
+    await gap(app, "d", "出差发票怎么报销")
+    screen = await trainer.says("/gaps")
+    assert "2 类问题" in screen
+    offer = trainer.reply.of(Offer)[0]
+    await trainer.turn(choice=offer.choices[0].token)
+    assert "驻厂" in plain(trainer.reply)
+    draft = await trainer.says("先问清驻厂几个人、多久、谁付钱，再报主管批准。")
+    assert "回答这些问法" in draft
+    assert "已发布" in await trainer.taps("发布")
+    told = await app.store.rows("SELECT chat, reply FROM outbox WHERE incoming LIKE 'gap:%' ORDER BY chat")
+    assert [row["chat"] for row in told] == ["chat:a", "chat:b", "chat:c"]
+    assert "先问清驻厂几个人" in told[0]["reply"]
+    assert "1 类问题" in await trainer.says("/gaps")
+
+
+async def test_a_reviewed_answer_is_reused_for_its_meaning(trainer: Desk, rep: Desk) -> None:
+    await trainer.says("/add 先问清驻厂几个人、多久、谁付钱，再报主管批准。")
+    await trainer.taps("改问法")
+    await trainer.says("客户要我们派人长期驻厂怎么办\nCustomer wants an engineer stationed on site")
+    await trainer.taps("改标题")
+    await trainer.says("驻厂要求")
+    await trainer.taps("发布")
+    await rep.says("客户要求我们派人长期驻厂，怎么办")
+    quotes = rep.reply.of(Quote)
+    assert quotes[0].text == "先问清驻厂几个人、多久、谁付钱，再报主管批准。"
+    assert quotes[0].source.title == "驻厂要求"
+
+
+async def test_an_asker_may_withhold_a_question(trainer: Desk, rep: Desk) -> None:
+    screen = await rep.says("量子计算机的散热怎么设计？")
+    assert "我把问题记给了培训师" in screen
+    await rep.taps("不要转给培训师")
+    assert "没有未解答的问题" in await trainer.says("/gaps")
+
+
+async def test_forwarded_messages_become_drafts(trainer: Desk) -> None:
+    await trainer.turn(text="客户说要三家比价，先问他按什么打分。", forwarded=True)
+    assert "草稿：" in plain(trainer.reply)
+
+
+def test_names_firms_amounts_and_contacts_are_masked() -> None:
+    zh = mask("华兴钢铁集团的王总和李经理说这单120万元，要13812345678联系，邮箱a@b.com", "zh")
+    assert zh == "[公司]的[人名]和[人名]说这单[金额]，要[联系方式]联系，邮箱[联系方式]"
+    en = mask("Mr. John Smith of Acme Steel GmbH wants $1.2 million off, call +49 170 1234567", "en")
+    assert en == "[name] of [company] wants [amount] off, call [contact]"
+    assert mask("客户公司内部有分歧，20/80法则怎么用？", "zh") == "客户公司内部有分歧，20/80法则怎么用？"
+
+
+def test_groups_are_ranked_by_people_and_hide_small_numbers() -> None:
+    import numpy as np
+
+    rows = [{"id": i, "person": f"p{i % 6}", "chat": "", "at": None, "text": "A" if i < 7 else "B", "language": "zh", "reason": "abstained"} for i in range(9)]
+    groups = gaps.grouped(rows, lambda left, right: np.array([[float(x == y) for y in right] for x in left]))
+    assert [(group.people, group.crowd) for group in groups] == [(6, "6"), (2, "<5")]
+
+
+def test_notes_keep_their_words() -> None:
+    note = Note("note-1", "T", "先问价值。\n再谈价格。" * 80, ("怎么谈价格",))
+    edition = note_edition(note)
+    assert note_of(edition.content) == note
+    assert len(edition.passages) > 1
+    assert title_for("先问清楚需求。然后报价。") == "先问清楚需求"
+
+
+async def test_the_week_is_drawn_and_tabled_without_names(trainer: Desk) -> None:
+    app = trainer.app
+    async with app.store.engine.begin() as connection:  # type: ignore[attr-defined]
+        for i in range(12):
+            at = app.clock() - timedelta(days=1 if i < 9 else 9)
+            topic = "buck-passing" if i != 3 else "sign-off"
+            await connection.execute(sa.insert(t.turns).values(incoming=f"x{i}", chat="c", person=f"p{i % 6}", at=at, said="王总", reply="", activity="idle", action="coach", topics=[[topic, 0.9]], language="zh", playbook=1))
+    await trainer.says("/report")
+    (picture,), (table,) = trainer.reply.of(Picture), trainer.reply.of(File)
+    assert Path(picture.path).stat().st_size > 5000
+    rows = list(csv.DictReader(Path(table.path).read_text("utf-8-sig").splitlines()))
+    topics = {row["id"]: row for row in rows if row["what"] == "topic"}
+    assert (topics["buck-passing"]["this_week"], topics["buck-passing"]["week_before"]) == ("8", "3")
+    assert "sign-off" not in topics  # asked by one person: only added to "other"
+    assert topics["other"]["this_week"] == "1"
+    assert "王总" not in Path(table.path).read_text("utf-8-sig")
