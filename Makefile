@@ -63,3 +63,6 @@ report-roleplay: setup-dev  ## role-play scoring against two people's labels (do
 
 eval-diagnosis: setup-dev  ## asking before advising: vague messages with a hidden truth
 	.venv/bin/python .ci/diagnosis_report.py
+
+edits: setup-dev  ## 1,000 random edit sequences: after each publish only current text is on the shelf
+	EDIT_SEQUENCES=1000 .venv/bin/python -m pytest tests/test_ingest.py -k random_edits
