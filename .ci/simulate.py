@@ -153,9 +153,11 @@ def picture(path: Path, curves: dict[str, list[float]], theme: Theme) -> None:
     axes, colours = sheet.axes(), sheet.colours
     shades = {"fsrs": colours.strong, "fixed 3/7/14": colours.warm, "random": colours.faint}
     names = {"fsrs": "FSRS", "fixed 3/7/14": "3/7/14", "random": "随机 random"}
-    for policy, values in curves.items():
+    step, last = max(map(max, curves.values())) * 0.06, math.inf
+    for policy, values in sorted(curves.items(), key=lambda item: -item[1][-1]):
         axes.plot(range(1, DAYS + 1), values, color=shades[policy], linewidth=2.6)
-        sheet.write(axes, DAYS * 1.01, values[-1], f"{names[policy]}  {values[-1]:.0f}", color=shades[policy], va="center")
+        last = min(values[-1], last - step)  # labels keep their distance
+        sheet.write(axes, DAYS * 1.01, last, f"{names[policy]}  {values[-1]:.0f}", color=shades[policy], va="center")
     axes.set_xlim(1, DAYS)
     axes.set_ylim(0)
     axes.grid(axis="y", color=colours.grid)

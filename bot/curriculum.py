@@ -46,10 +46,11 @@ class Standing:
     mastery: float
     mastered: int
     started: int
+    cards: int  # those that have questions
 
     @property
     def passed(self) -> bool:
-        return self.mastered >= LEARNT * len(self.module.cards)
+        return self.cards > 0 and self.mastered >= LEARNT * self.cards
 
 
 def standings(app: App, skills: Mapping[str, memory.Skill], at: datetime) -> list[Standing]:
@@ -65,4 +66,4 @@ def _standing(module: Module, goals: Mapping[str, Sequence[str]], skills: Mappin
     every = [mark for found in marks.values() for mark in found]
     mastered = sum(bool(found) and all(mark >= memory.MASTERED for mark in found) for found in marks.values())
     started = sum(any(goal in skills for goal in goals.get(card, ())) for card in module.cards)
-    return Standing(module, sum(every) / len(every) if every else 0.0, mastered, started)
+    return Standing(module, sum(every) / len(every) if every else 0.0, mastered, started, sum(map(bool, marks.values())))

@@ -84,7 +84,7 @@ async def path(app: App, person: Person, session: Session, incoming: Incoming, l
 
 def _path_line(item: Standing, due: str | None, language: Language) -> str:
     mark = "✓" if item.passed else "●" if item.started else "○"
-    text = say(language, "progress.module", mark=mark, title=item.module.title.text(language), mastered=item.mastered, of=len(item.module.cards))
+    text = say(language, "progress.module", mark=mark, title=item.module.title.text(language), mastered=item.mastered, of=item.cards)
     return f"{text} {say(language, 'progress.until', date=due)}" if due and not item.passed else text
 
 
@@ -173,7 +173,7 @@ async def _theme(app: App, person: Person) -> charts.Theme:
 
 
 async def _skill_picture(app: App, person: Person, found: Sequence[Standing], language: Language) -> Picture:
-    rows = [(item.module.title.text(language), item.mastery, item.started / len(item.module.cards)) for item in found]
+    rows = [(item.module.title.text(language), item.mastery, item.started / max(1, item.cards)) for item in found]
     theme = await _theme(app, person)
     target = _folder(app) / f"skills-{_digest(rows, theme, language)}.png"
     legend = say(language, "progress.legend_mastered"), say(language, "progress.legend_started")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -21,6 +21,7 @@ from bot.phrases import say
 from bot.ports import App, Outcome
 from bot.sessions import Session
 from bot.store import tables as t
+from bot.store.database import writing
 from bot.store.learning import assignments, moment, reminders, skills
 from bot.turns import Incoming, Language, Offer, Record, Reply, Say, choices, reply_to_json
 
@@ -31,26 +32,14 @@ AT_LEAST = timedelta(hours=14)  # between two reminders, whatever the zone becam
 LATE = 4  # hours after the chosen one in which a reminder still makes sense
 
 
-async def run(app: App, *, stop: asyncio.Event | None = None, every: float = EVERY, wake: Callable[[list[str]], Any] | None = None) -> None:
-    """Send what is due until stopped. `wake` is told the chats that have something in the outbox."""
-    while stop is None or not stop.is_set():
+async def run(app: App, *, every: float = EVERY) -> None:
+    """Send what is due until cancelled. The mailbox finds the posts in the outbox."""
+    while True:
         try:
-            chats = await send_due(app)
-            if chats and wake:
-                wake(chats)
+            await send_due(app)
         except Exception:  # the boundary of a background task: it must live on
             log.exception("reminders could not be sent; trying again in %.0f s", every)
-        if stop is None:
-            await asyncio.sleep(every)
-        else:
-            await _wait(stop.wait(), every)
-
-
-async def _wait(event: Awaitable[Any], seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event, seconds)
-    except TimeoutError:
-        return
+        await asyncio.sleep(every)
 
 
 async def send_due(app: App) -> list[str]:
@@ -93,7 +82,7 @@ async def _post(app: App, row: Mapping[str, Any], now: datetime, local: datetime
     """Claim and post in one transaction; False if somebody else did, or nothing is due."""
     day = local.date().isoformat()
     engine = app.store.engine  # type: ignore[attr-defined]
-    async with engine.begin() as connection:
+    async with writing(engine) as connection:
         due, tasks = await _due(connection, row["person"], now)
         if not due and not tasks:
             return False

@@ -97,7 +97,7 @@ async def certify(app: App, person: Person, session: Session, incoming: Incoming
     found = next(item for item in standings(app, await skills_of(app, learner["id"]), incoming.at) if item.module.id == module.id)
     issued = await app.store.rows("SELECT * FROM certificates WHERE person = :p AND module = :m", p=learner["id"], m=module.id)
     if not issued and not found.passed:
-        raise CannotHelp("teaching.not_yet", name=learner["name"] or who, mastered=found.mastered, of=len(module.cards))
+        raise CannotHelp("teaching.not_yet", name=learner["name"] or who, mastered=found.mastered, of=found.cards)
     code = issued[0]["code"] if issued else new_code(app)
     when = moment(issued[0]["at"]) if issued else incoming.at
     picture = await _certificate(app, learner, module, code, when, person.name or person.id, language)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from knowledge.keywords import normalise, stem
 
+CACHED = 20_000  # texts whose reading is kept: a passage is read once for all its questions
 _SENTENCE = re.compile(r"(?<=[。！？!?;；\n])\s*|(?<=[.])\s+(?=[A-Z\"“0-9])")
 _CLAUSE = re.compile(r"[，,：:—–]|\s+(?=(?:but|and|while|whereas|then|because|since|so that)\s)|(?=但是|但|而且|而不|然后|再(?=[\u4e00-\u9fff])|因为|否则|只有)")
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*%?|[\u3400-\u9fff]+")
@@ -76,13 +77,15 @@ class Clause:
     sentence: int = 0
 
 
-def sentences(text: str) -> list[str]:
-    return [piece.strip() for piece in _SENTENCE.split(text) if piece and piece.strip()]
+@lru_cache(CACHED)
+def sentences(text: str) -> tuple[str, ...]:
+    return tuple(piece.strip() for piece in _SENTENCE.split(text) if piece and piece.strip())
 
 
-def clauses(text: str) -> list[Clause]:
+@lru_cache(CACHED)
+def clauses(text: str) -> tuple[Clause, ...]:
     """Clauses in order; a clause is cut at its negation, so that only what follows the cue is turned."""
-    return [clause for number, sentence in enumerate(sentences(text)) for clause in _clauses_of(sentence, number)]
+    return tuple(clause for number, sentence in enumerate(sentences(text)) for clause in _clauses_of(sentence, number))
 
 
 def _hide(text: str) -> str:
@@ -107,6 +110,7 @@ def _clauses_of(sentence: str, number: int) -> Iterator[Clause]:
         yield Clause(after, believed if double else not believed, number)
 
 
+@lru_cache(CACHED)
 def negations(text: str) -> int:
     """How many cues of negation a text has."""
     return len(_NEGATION.findall(_EITHER.sub("", text.lower())))
@@ -133,7 +137,8 @@ _FILLER = frozenset(
 )
 
 
-def words(text: str) -> list[str]:
+@lru_cache(CACHED)
+def words(text: str) -> tuple[str, ...]:
     """Content words: English stems, Chinese words (from the segmenter) without filler, numbers as digits."""
     import rjieba
 
@@ -143,10 +148,11 @@ def words(text: str) -> list[str]:
             found += [word for word in rjieba.cut(piece) if word not in _FILLER]
         elif piece not in _FILLER:
             found.append(root(piece))
-    return found
+    return tuple(found)
 
 
-def terms(text: str) -> list[str]:
+@lru_cache(CACHED)
+def terms(text: str) -> tuple[str, ...]:
     """Content words as they are written (for their meaning), each once."""
     import rjieba
 
@@ -154,20 +160,22 @@ def terms(text: str) -> list[str]:
     for piece in _WORD.findall(spelled(text)):
         pieces = rjieba.cut(piece) if "\u3400" <= piece[0] <= "\u9fff" else [piece]
         found |= dict.fromkeys(word for word in pieces if word not in _FILLER)
-    return list(found)
+    return tuple(found)
 
 
-def grams(text: str) -> set[str]:
+@lru_cache(CACHED)
+def grams(text: str) -> frozenset[str]:
     """Comparable pieces: content words, and for Chinese their characters' bigrams too (words are cut unevenly)."""
     found = set(words(text)) | {f"#{number}" for number in numbers(text)}
     for piece in re.findall(r"[\u3400-\u9fff]{2,}", spelled(text)):
         found |= {piece[i : i + 2] for i in range(len(piece) - 1) if not set(piece[i : i + 2]) & _DULL}
-    return found
+    return frozenset(found)
 
 
 _DULL = frozenset("的了和是在也就都这那吗呢啊吧还又把被给跟与及或但很到去来个")
 
 
+@lru_cache(CACHED)
 def spelled(text: str, *, articles: bool = True) -> str:
     """Normalised text with numbers as digits: 三十天 → 30天, "two weeks" → "2 weeks", 百分之十五 → 15%.
 
@@ -201,6 +209,7 @@ def _zh_number(text: str) -> str:
     return f"{value * 10 if tenths else value:g}%" if percent or tenths else f"{value:g}"
 
 
+@lru_cache(CACHED)
 def numbers(text: str, *, articles: bool = True) -> frozenset[str]:
     """The quantities of a text, comparable across spellings; spans of time in one unit ("two years" = "24 months")."""
     text = spelled(text, articles=articles)
@@ -213,6 +222,7 @@ def numbers(text: str, *, articles: bool = True) -> frozenset[str]:
     return frozenset(found)
 
 
+@lru_cache(CACHED)
 def contradicts(option: str, clause: str) -> bool:
     """Does the clause say, with an opposite word, the contrary of what the option says?"""
     said, heard, table = set(words(option)), set(words(clause)), opposites()

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -50,7 +50,7 @@ class Evidence:
     similarity: Similarity
 
     @cached_property
-    def clauses(self) -> list[claims.Clause]:
+    def clauses(self) -> tuple[claims.Clause, ...]:
         return claims.clauses(self.item.passage)
 
     @cached_property
@@ -60,17 +60,17 @@ class Evidence:
         return [*(piece.text for piece in self.clauses), *whole, *(f"{a} {b}" for a, b in itertools.pairwise(whole))]
 
     @cached_property
-    def _grams(self) -> list[set[str]]:
+    def _grams(self) -> list[frozenset[str]]:
         return [claims.grams(text) for text in self.windows]
 
     @cached_property
     def rarity(self) -> dict[str, float]:
         """How telling a word is: rare among the clauses tells more."""
         pieces = self._grams[: len(self.clauses)]
-        every = set().union(*pieces) if pieces else set()
+        every = frozenset[str]().union(*pieces)
         return {word: math.log(1 + (len(pieces) + 1) / (1 + sum(word in piece for piece in pieces))) for word in every}
 
-    def coverage(self, wanted: set[str], where: set[str]) -> float:
+    def coverage(self, wanted: Set[str], where: Set[str]) -> float:
         """Share of the wanted words, weighed by how telling they are, that stand there."""
         if not wanted:
             return 0.0
@@ -104,7 +104,7 @@ class Evidence:
         """Coverage of each option's own words by each window, shape (options, windows)."""
         return np.array([[self.coverage(self._own(option), found) for found in self._grams] for option in self.item.options], np.float32)
 
-    def _own(self, option: str) -> set[str]:
+    def _own(self, option: str) -> frozenset[str]:
         """The words of an option that the stem doesn't give."""
         wanted = claims.grams(claims.affirmed(option)) or claims.grams(option)
         return wanted - claims.grams(self.item.stem) or wanted
@@ -114,7 +114,7 @@ class Evidence:
         """Coverage of each option's telling words by each clause, words of like meaning counting in part."""
         asked = set(claims.terms(self.item.stem))
         wanted = [claims.terms(claims.affirmed(option)) for option in self.item.options]
-        wanted = [[word for word in words if word not in asked] or words for words in wanted]
+        wanted = [tuple(word for word in words if word not in asked) or words for words in wanted]
         there = [claims.terms(clause.text) for clause in self.clauses]
         place = {word: i for i, word in enumerate(sorted({word for words in (*wanted, *there) for word in words}))}
         near = np.asarray(self.similarity(list(place), list(place))) if place else np.zeros((0, 0))

@@ -1,7 +1,10 @@
 """Quizzes: questions stand on the playbook, answers count once, memory follows, nothing breaks on odd input."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -11,6 +14,8 @@ from bot.people import Person, Role
 from bot.ports import App
 from bot.quiz import choose_questions
 from bot.sessions import Quizzing
+from bot.store import SqlStore
+from bot.store.database import open_engine
 from bot.turns import Incoming, Poll, Quote, Reply, plain
 from knowledge.cards import load_cards
 from knowledge.questions import MAX_EXPLANATION, MAX_OPTION, MAX_STEM, Bank, load_authored, misquoted
@@ -43,7 +48,17 @@ class Desk:
 
 
 @pytest.fixture
+async def app(playbook: App, tmp_path: Path) -> AsyncIterator[App]:
+    """The shared playbook with a database of this test's own."""
+    engine = await open_engine(None, tmp_path)
+    yield replace(playbook, store=SqlStore(engine), chance=Random(7), data_dir=tmp_path, extras={})
+    await engine.dispose()
+
+
+@pytest.fixture
 async def amy(app: App) -> Desk:
+    bank = bank_of(app)
+    bank.by_id = {name: item for name, item in bank.by_id.items() if item.options}  # polls only; free answers have a test of their own
     await app.store.welcome(AMY, NOON)
     await app.store.welcome(BEN, NOON)
     return Desk(app)
@@ -199,10 +214,7 @@ async def test_an_unknown_topic_and_an_old_button_are_answered_kindly(amy: Desk)
 
 
 async def test_what_would_you_say_is_judged_by_the_persons_own_sentence(amy: Desk) -> None:
-    bank = bank_of(amy.app)
-    for card in list(bank.by_card):
-        bank.by_card[card] = []
-    bank.by_id = {key: item for key, item in bank.by_id.items() if key == "buck-passing.speak.lead"}
+    bank_of(amy.app).by_id = {item.id: item for item in load_authored() if item.id == "buck-passing.speak.lead"}
     await amy.does(command="quiz")
     reply = await amy.does("I'm not asking you to decide this. May I ask how a similar purchase was approved last time?")
     assert "you said “May I ask how a similar purchase was approved last time?”" in plain(reply)

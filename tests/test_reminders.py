@@ -1,8 +1,11 @@
 """Reminders: once a day at the person's hour, whatever replicas, zones, crashes and clocks do."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,6 +14,8 @@ from bot import reminders
 from bot.conversation import serve
 from bot.people import Person, Role
 from bot.ports import App
+from bot.store import SqlStore
+from bot.store.database import open_engine
 from bot.turns import Incoming, Record, Reply, plain, reply_from_json
 
 AMY = Person("amy", frozenset({Role.REP}), "Amy", chat="t:amy", language="en", zone="Asia/Shanghai")
@@ -19,6 +24,14 @@ MONDAY_NINE = datetime(2026, 3, 2, 1, 5, tzinfo=UTC)  # 09:05 in Shanghai
 
 def at(app: App, moment: datetime) -> App:
     return replace(app, clock=lambda: moment)
+
+
+@pytest.fixture
+async def app(playbook: App, tmp_path: Path) -> AsyncIterator[App]:
+    """The shared playbook with a database of this test's own."""
+    engine = await open_engine(None, tmp_path)
+    yield replace(playbook, store=SqlStore(engine), chance=Random(7), data_dir=tmp_path, extras={})
+    await engine.dispose()
 
 
 @pytest.fixture

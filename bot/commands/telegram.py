@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from bot import reminders
 from bot.commands import ProgressLine, settings_of
 from bot.errors import SetupProblem
 from bot.frontends.telegram_chat import TelegramChat, open_bot, webhook_secret
@@ -78,7 +79,7 @@ async def serve_telegram(app: App, chat: TelegramChat, settings: Settings, ready
             return
         await offer_claim(app, chat.bot.username)
         await chat.introduce()
-        tasks += [asyncio.create_task(chat.mailbox.run()), asyncio.create_task(_sweeping(app))]
+        tasks += [asyncio.create_task(chat.mailbox.run()), asyncio.create_task(_sweeping(app)), asyncio.create_task(reminders.run(app))]
         if settings.telegram_webhook_url:
             async with listening(chat, settings):
                 ready()
