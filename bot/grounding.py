@@ -148,7 +148,7 @@ def _judge_words(item: Item, cited: Sequence[Source], ground: Ground, verdict: V
         verdict.problems.append(f"{item.role}: the numbers {sorted(strange)} are not in the sources")
         return
     if why := _crosses(item, ground):
-        verdict.refused = True
+        verdict.refused |= item.role != "reading"  # a reading tells what is the matter, it advises nothing: it is just dropped
         verdict.problems.append(f"{item.role}: {why}")
         return
     if item.role == "caution" and claims.is_positive(item.text):
