@@ -110,7 +110,7 @@ def test_a_second_process_on_the_same_directory_is_told_what_to_do(data: Path) -
         while not (data / "lock").exists() or not (data / "lock").read_text():
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        second = subprocess.run([*command[:3], "topics", "--data", str(data)], capture_output=True, text=True, cwd=ROOT)
+        second = subprocess.run([*command[:3], "search", "x", "--data", str(data)], capture_output=True, text=True, cwd=ROOT)
         assert second.returncode == 2 and "in use by coach chat" in second.stderr and "--data" in second.stderr
     finally:
         first.communicate(timeout=60)

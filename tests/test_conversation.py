@@ -60,7 +60,7 @@ async def test_a_turn_that_fails_half_way_leaves_nothing_behind(app: App, monkey
 
     monkeypatch.setitem(WRITERS, "gap", broken)
     with pytest.raises(RuntimeError):
-        await serve(app, ANNA, said("今天天气怎么样，适合钓鱼吗"))
+        await serve(app, ANNA, said("明天北京天气怎么样，要带伞吗"))
     assert [await rows(app, table) for table in ("turns", "outbox", "sessions", "gaps")] == [0, 0, 0, 0]
 
 

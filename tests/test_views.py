@@ -166,9 +166,12 @@ def test_a_model_that_is_not_here_is_explained_at_once() -> None:
     assert time.monotonic() - started < 30
 
 
-async def test_a_new_data_directory_starts_without_training(tmp_path: Path, stocked: Path) -> None:
-    assert (stocked / "views").exists()
-    async with open_app(Settings(data_dir=stocked, _env_file=None), model=False) as app:  # type: ignore[call-arg]
+async def test_a_known_playbook_starts_without_training(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("trained although the models are stored")
+
+    monkeypatch.setattr("knowledge.views.train_all", never)
+    async with open_app(Settings(data_dir=data, _env_file=None), model=False) as app:  # type: ignore[call-arg]
         assert app.retriever.read("客户说太贵了").topics[0].score > 0
 
 
