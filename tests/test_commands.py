@@ -107,7 +107,7 @@ def test_a_second_process_on_the_same_directory_is_told_what_to_do(data: Path) -
     first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
     try:
         deadline = time.monotonic() + 30
-        while not (data / "lock").exists() or not (data / "lock").read_text():
+        while "coach chat" not in (data / "lock").read_text():
             assert time.monotonic() < deadline
             time.sleep(0.1)
         second = subprocess.run([*command[:3], "search", "x", "--data", str(data)], capture_output=True, text=True, cwd=ROOT)
