@@ -158,8 +158,8 @@ def heat_map(path: Path, title: str, rows: Sequence[str], columns: Sequence[str]
 
     sheet = Sheet(theme, (2.4 + 0.95 * len(columns), 1.7 + 0.42 * len(rows)))
     axes, colours = sheet.axes(), sheet.colours
-    shades = LinearSegmentedColormap.from_list("skill", [colours.grid, colours.soft, colours.strong])
-    shades = shades.with_extremes(bad=colours.paper)
+    blend = LinearSegmentedColormap.from_list("skill", [colours.grid, colours.soft, colours.strong])
+    shades = blend.with_extremes(bad=colours.paper)
     table = [[float("nan") if value is None else value for value in row] for row in values]
     axes.imshow(table, cmap=shades, vmin=0, vmax=1, aspect="auto")
     for i, row in enumerate(values):
