@@ -24,6 +24,7 @@ NEAR = 0.62  # cosine from which two passages are compared sentence by sentence
 NEIGHBOURS = 4  # published passages that one new passage is compared with
 FINDABLE = 10  # a reworded passage should come back among so many
 WIDE = 60  # results looked through for those of documents
+PAIRS = 16  # pairs of statements of two passages that are compared word by word
 CLASHES = 3  # contradictions named for one pair of passages
 MAX_CHECKED = 400  # passages of one document that are checked one by one
 
@@ -338,13 +339,15 @@ def _between(passage: Passage, others: Sequence[Passage], similarity: Similarity
         if not mine or not theirs:
             continue
         cosines = similarity(mine, theirs)
-        kinds = [
-            (relation(left, right, float(cosines[i, j])), left, right)
-            for i, left in enumerate(mine)
-            for j, right in enumerate(theirs)
-            if cosines[i, j] >= 0.45
-        ]
+        kinds = [(relation(mine[i], theirs[j], float(cosines[i, j])), mine[i], theirs[j]) for i, j in _nearest_pairs(cosines)]
         yield from _worst(passage, other, kinds, min(len(mine), len(theirs)))
+
+
+def _nearest_pairs(cosines: Any) -> list[tuple[int, int]]:
+    """The pairs of statements worth comparing word by word, nearest first."""
+    order = np.argsort(-cosines, axis=None)[:PAIRS]
+    pairs = [divmod(int(index), cosines.shape[1]) for index in order]
+    return [(i, j) for i, j in pairs if cosines[i, j] >= 0.45]
 
 
 def _worst(passage: Passage, other: Passage, kinds: Sequence[tuple[Kind, str, str]], least: int) -> Iterator[Remark]:
@@ -435,7 +438,19 @@ def examine(new: Sequence[Passage], replaced: Collection[str], library: Any, tri
     asked = unfindable(new, lambda question: [hit.passage.id for hit in trial.search(question, limit=WIDE).hits if hit.passage.kind == "document"])
     titles = {item.title for item in new}
     answers = changed_answers(questions, lambda question: _first_title(library, question), lambda question: _first_title(trial, question), titles)
-    return [*languages(new), *compare(new, published, vectors, trial.similarity), *asked, *answers]
+    return [*languages(new), *compare(new, published, vectors, _remembering(trial.embedder)), *asked, *answers]
+
+
+def _remembering(embedder: Any) -> Similarity:
+    """Cosines of statements, each of which is encoded once."""
+    known: dict[str, Any] = {}
+
+    def similarity(left: Sequence[str], right: Sequence[str]) -> Any:
+        new = [text for text in dict.fromkeys([*left, *right]) if text not in known]
+        known.update(zip(new, embedder.documents([normalise(text) for text in new]), strict=True))
+        return np.stack([known[text] for text in left]) @ np.stack([known[text] for text in right]).T
+
+    return similarity
 
 
 def _first_title(library: Any, question: str) -> str:
