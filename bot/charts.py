@@ -156,7 +156,7 @@ def heat_map(path: Path, title: str, rows: Sequence[str], columns: Sequence[str]
     """Mastery (0–1) by person (rows) and module (columns); None = nothing to show."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    sheet = Sheet(theme, (2.4 + 0.95 * len(columns), 1.7 + 0.42 * len(rows)))
+    sheet = Sheet(theme, (2.4 + 0.95 * len(columns), max(3.3, 1.7 + 0.42 * len(rows))))
     axes, colours = sheet.axes(), sheet.colours
     blend = LinearSegmentedColormap.from_list("skill", [colours.grid, colours.soft, colours.strong])
     shades = blend.with_extremes(bad=colours.paper)
