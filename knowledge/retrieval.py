@@ -20,14 +20,13 @@ from knowledge.embedders import Embedder, Vectors
 from knowledge.glossary import load_glossary
 from knowledge.keywords import Keywords, normalise
 from knowledge.passages import Found, Hit, Language, Passage, Reading, TopicBelief, language_of
-from knowledge.topics import Linear, cues, plots
+from knowledge.topics import Linear, cues
 
 Floats = NDArray[np.float32]
 
 # Chosen on the tuning part of the golden set (docs/reports/retrieval.md).
 IMPROPER_FLOOR = 0.50
 TOLD = 0.8  # share of what was told before in the belief about a follow-up; the rest is the line alone
-PLOT_FLOOR = 0.30  # … and for messages that speak like a plan
 CLEAR_TOPIC = 0.12  # how much a clear topic raises that floor: plans of this kind rarely look like a plain question
 CHAT_FLOOR = 0.07
 SURE_OF_TOPIC = 1.0  # how much a clear topic speaks for a message being ours
@@ -202,7 +201,7 @@ class Library:
         return Reading(
             topics=tuple(TopicBelief(labels[i], float(beliefs[i]), self._causes(labels[i], told.vector)) for i in best),
             in_scope=max(self._in_scope(told), self._in_scope(alone)) if context else self._in_scope(alone),
-            improper=improper if score >= self._improper_floor(text, float(own.max(initial=0))) else None,
+            improper=improper if score >= IMPROPER_FLOOR + CLEAR_TOPIC * max(0.0, 2 * float(own.max(initial=0)) - 1) else None,
             improper_score=score,
             chat=self._gate("scope", alone, "chat") >= CHAT_FLOOR,
             language=alone.language,
@@ -224,11 +223,6 @@ class Library:
             return 1.0
         inside = _logit(self._gate("scope", question, "inside")) + SURE_OF_TOPIC * _logit(float(self._topics(question).max()))
         return 1 / (1 + math.exp(-(inside - OUTSIDE_PRIOR)))
-
-    @staticmethod
-    def _improper_floor(text: str, clearest: float) -> float:
-        """A clear topic raises it, speaking like a plotter lowers it."""
-        return PLOT_FLOOR if plots(text) else IMPROPER_FLOOR + CLEAR_TOPIC * max(0.0, 2 * clearest - 1)
 
     def _improper(self, question: Question) -> tuple[str | None, float]:
         """The likeliest kind of improper ask, and how likely it is that this is one at all."""

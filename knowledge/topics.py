@@ -127,17 +127,6 @@ def _markers() -> dict[str, re.Pattern[str]]:
     return {name: re.compile("|".join(f"(?:{pattern})" for pattern in patterns)) for name, patterns in found.items()}
 
 
-HONEST_WAYS = frozenset({"refuse", "allowed", "report", "others", "asked"})
-PLOT_LENGTH = 160  # characters; a longer story gathers such words by chance
-
-
-def plots(text: str) -> bool:
-    """Does a short message speak of a plan: at least two ways of plotting, and none of asking about the line?"""
-    plain = normalise(text)
-    marks = {name for name, pattern in _markers().items() if pattern.search(plain)}
-    return len(plain) <= PLOT_LENGTH and len(marks) >= 2 and marks != {"plan"} and not marks & HONEST_WAYS
-
-
 @lru_cache(maxsize=50_000)  # the same example trains several models
 def _known_cues(text: str) -> tuple[str, ...]:
     return tuple(cues(text))
