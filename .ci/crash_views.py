@@ -72,6 +72,14 @@ def answer(folder: Path, number: int, seconds: float) -> None:
     print(json.dumps(told), flush=True)
 
 
+def build_whole(folder: Path, number: int) -> None:
+    from knowledge.vectors import ChromaIndex, key_of
+
+    library, index = version(number), ChromaIndex(folder)
+    assert index.catch_up(key_of("crash", [item.id for item in library.passages]), library.groups())
+    index.close()
+
+
 def damage(folder: Path, chance: random.Random) -> str:
     files = [path for path in folder.rglob("*") if path.suffix in (".bin", ".sqlite3")]
     if not files:
@@ -139,6 +147,8 @@ def main() -> int:
         return 0
     chance, told = random.Random(20261123), Counter[str]()
     with tempfile.TemporaryDirectory() as name:
+        for number in range(VERSIONS):  # so that serving, proving and damage are met from the start, not building only
+            build_whole(Path(name), number)
         for number in range(options.instants):
             instant(Path(name), number, chance, told)
             print(number + 1, dict(told), file=sys.stderr, flush=True)
