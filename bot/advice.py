@@ -38,6 +38,7 @@ SHORT = 14  # characters of Chinese, or a third of the letters of English, that 
 WIDE = 60  # passages looked through for those of documents: a card's own passages fill the first places
 SAME_SUBJECT = 0.4  # cosine from which a document's passage is on the subject
 SAME_QUESTION = 0.72  # cosine from which two questions mean the same
+ALIEN = 0.2  # scope below which a short line is about something else, not about what was said
 ALSO = 0.18  # belief above which a second topic is named
 AIM = {"zh": 450, "en": 900}  # visible characters
 CAP = {"zh": 900, "en": 1500}
@@ -143,7 +144,7 @@ def is_follow_up(text: str, reading: Reading) -> bool:
     sure = reading.topics[0].score if reading.topics else 0.0
     if OPENING.match(text.lower()):
         return sure < 0.9 and len(text) < 120
-    return _size(text) <= 1.5 * SHORT and sure < 0.6
+    return _size(text) <= 1.5 * SHORT and sure < 0.6 and reading.in_scope >= ALIEN
 
 
 def _size(text: str) -> float:
