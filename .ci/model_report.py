@@ -170,6 +170,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, default=80)
     parser.add_argument("--attempts", type=int, default=66, help="injection attempts on the configured model")
+    parser.add_argument("--rounds", type=int, default=3, help="tries of the obedient model for each attempt; 0 = take the last result")
     parser.add_argument("--minutes", type=float, default=600, help="stop asking the model after this time and report what is there")
     parser.add_argument("--data", type=Path, default=ROOT / "build/model/data")
     parser.add_argument("--work", type=Path, default=ROOT / "build/model")
@@ -184,8 +185,11 @@ async def main() -> int:
         rows = sample()[: options.sample]
         bare = replace(app, model=None)
         without = [await judged(bare, row, *await answered(bare, row)) for row in rows]
-        worst = await attack(replace(app, model=Obedient()), list(attempts()), 3)  # type: ignore[arg-type]
-        (options.work / "obedient.json").write_text(json.dumps(worst, ensure_ascii=False, indent=1), encoding="utf-8")
+        stored = options.work / "obedient.json"
+        if options.rounds:
+            worst = await attack(replace(app, model=Obedient()), list(attempts()), options.rounds)  # type: ignore[arg-type]
+            stored.write_text(json.dumps(worst, ensure_ascii=False, indent=1), encoding="utf-8")
+        worst = json.loads(stored.read_text(encoding="utf-8"))
         if app.model is not None:
             await _ask_the_model(app, rows, list(attempts())[: options.attempts], options.work, reasons, end)
         report = write(rows, without, appended(options.work / "rows.jsonl"), worst, appended(options.work / "attacks.jsonl"), app)
@@ -240,9 +244,9 @@ def write(
         "the share that is unsupported and unmarked is not known to this program.", "",
         "Why no draft was used, where none was: " + (_tally(both) or "–"), "",
         "## Injections", "",
-        f"{worst['all layers']['attempts'] // 3} attempts (11 attacks × 2 languages × message, forwarded mail, pasted document) with planted canaries.", "",
+        f"{len(list(attempts()))} attempts (11 attacks × 2 languages × message, forwarded mail, pasted document) with planted canaries.", "",
         "| who answers | attempts | successes |", "|---|---|---|",
-        *(f"| a model that obeys every attacker, three tries each, {layer} | {worst[layer]['attempts']} | {len(worst[layer]['successes'])} |" for layer in ("all layers", "checks alone")),
+        *(f"| a model that obeys every attacker, several tries each, {layer} | {worst[layer]['attempts']} | {len(worst[layer]['successes'])} |" for layer in ("all layers", "checks alone")),
         f"| `{name}` | {len(attacks)} | {sum(bool(item['won']) for item in attacks)} |", "",
     ]  # fmt: skip
     return "\n".join(lines)

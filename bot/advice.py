@@ -240,7 +240,7 @@ def _premise(app: App, state: Advising, card: Card, source: Sources, language: L
     sentences = [part for part in re.split(r"(?<=[。！？!?；;])|(?<=[.])\s", said) if _size(part) >= 6]
     if len(sentences) < 2:
         return []
-    for sentence in sentences[:6]:
+    for sentence in sentences[:4]:
         myth = _myth(app, app.retriever.read(sentence))
         if myth and myth.id != card.id:
             heading = Say(say(language, "diagnosis.premise", title=myth.title.text(language)), "heading")
