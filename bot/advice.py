@@ -35,7 +35,7 @@ from knowledge.splitting import OUTLINE
 MAX_QUESTION = 4000  # characters read of a question; longer ones are answered by their beginning, and told so
 MYTH = 0.8  # belief from which a sentence counts as stating a misconception
 SHORT = 14  # characters of Chinese, or a third of the letters of English, that count as "very short"
-WIDE = 60  # passages looked through for those of documents: a card's own passages fill the first places
+WIDE = 20  # documents' passages looked through: tables of contents among them are left out
 SAME_SUBJECT = 0.4  # cosine from which a document's passage is on the subject
 SAME_QUESTION = 0.72  # cosine from which two questions mean the same
 ALIEN = 0.2  # scope below which a short line is about something else, not about what was said
@@ -120,8 +120,8 @@ async def answer(
 
 def documents_on(app: App, text: str, language: Language) -> list[Hit]:
     """Passages of documents that treat what was asked, best first; a team's own answer only if its question means the same."""
-    hits = [hit for hit in app.retriever.search(text, limit=WIDE, language=language).hits if hit.passage.kind == "document"]
-    hits = [hit for hit in hits if hit.passage.part != OUTLINE][:6]
+    hits = app.retriever.search(text, limit=WIDE, language=language, kind="document").hits
+    hits = tuple(hit for hit in hits if hit.passage.part != OUTLINE)[:6]
     if not hits:
         return []
     asked = [hit.passage.heading.split("\n") if hit.passage.part == ANSWER else [hit.passage.search_text] for hit in hits]

@@ -16,7 +16,7 @@ from bot.people import Person
 from bot.sessions import Session
 from bot.turns import Aside, Incoming, Language, Record, Reply
 from knowledge.cards import Card
-from knowledge.passages import Found, Passage, Reading
+from knowledge.passages import Found, Kind, Passage, Reading
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -32,8 +32,8 @@ class Retriever(Protocol):
 
     def cards(self) -> Mapping[str, Card]: ...
 
-    def search(self, text: str, *, limit: int = 10, language: Language | None = None) -> Found:
-        """Passages, best first. `Found.found` is False when nothing fits; hits are filled all the same."""
+    def search(self, text: str, *, limit: int = 10, language: Language | None = None, kind: Kind | None = None) -> Found:
+        """Passages (of one kind, if given), best first. `Found.found` is False when nothing fits; hits are filled all the same."""
 
     def read(self, text: str, *, context: Sequence[str] = ()) -> Reading:
         """What a message is about: belief over topics and causes, scope, improper asks. `context`: earlier rep lines."""

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +30,7 @@ for _key in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_key, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+REMEMBERED = 2000  # latest questions and lines whose vectors are kept: a turn looks at the same text several times
 MAX_CHARS = 2000  # memory grows with the text; passages are shorter, questions are cut
 BUNDLED = "bundled"
 CONNECT_SECONDS = 5
@@ -262,9 +264,15 @@ class Embedder:
         """What our classifiers read, shape (len(texts), width)."""
         return self.model.encode_features(texts)
 
-    def question(self, text: str) -> tuple[Vectors, Vectors]:
-        """A question's search vector and its features, from one pass."""
-        return self.model.encode_question(text)
+    @cached_property
+    def question(self) -> Callable[[str], tuple[Vectors, Vectors]]:
+        """A question's search vector and its features, from one pass; the latest questions are remembered."""
+        return lru_cache(REMEMBERED)(self.model.encode_question)
+
+    @cached_property
+    def line(self) -> Callable[[str], Vectors]:
+        """One document vector of shape (dimension,); the latest lines are remembered."""
+        return lru_cache(REMEMBERED)(lambda text: self.model.encode_documents([text])[0])
 
 
 def open_embedder(name: str, *, fetch: bool = True) -> Embedder:

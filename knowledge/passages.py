@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Language = Literal["zh", "en"]
+Kind = Literal["card", "document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Passage:
     language: Language
     title: str
     document: str
-    kind: Literal["card", "document"] = "document"
+    kind: Kind = "document"
     part: str = ""
     heading: str = ""
     polarity: Literal["advice", "myth", "warning", "definition"] = "advice"

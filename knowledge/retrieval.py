@@ -19,7 +19,7 @@ from knowledge.cards import Card
 from knowledge.embedders import Embedder, Vectors
 from knowledge.glossary import load_glossary
 from knowledge.keywords import Keywords, normalise
-from knowledge.passages import Found, Hit, Language, Passage, Reading, TopicBelief, language_of
+from knowledge.passages import Found, Hit, Kind, Language, Passage, Reading, TopicBelief, language_of
 from knowledge.topics import Linear, cues
 
 Floats = NDArray[np.float32]
@@ -39,6 +39,7 @@ OWN_LANGUAGE = 0.05  # a card's passage in the language of the question
 DOCUMENT_FLOOR = 0.35  # cosine below which a document passage is not called found
 CANDIDATES = 100  # by meaning and by words, in each language; small libraries are ranked whole
 SMALL = 3000
+FEW = 64  # lines that are compared one by one
 
 
 class Nearest(Protocol):
@@ -126,7 +127,9 @@ class Library:
         return self._by_card.get((card_id, language), [])
 
     def similarity(self, left: Sequence[str], right: Sequence[str]) -> Floats:
-        both = self.embedder.documents([normalise(text) for text in (*left, *right)])
+        """Cosines of shape (len(left), len(right)): a few lines from memory, many in one batch."""
+        texts = [normalise(text) for text in (*left, *right)]
+        both = np.stack([*map(self.embedder.line, texts)]) if 0 < len(texts) <= FEW else self.embedder.documents(texts)
         return both[: len(left)] @ both[len(left) :].T
 
     def question(self, text: str) -> Question:
@@ -134,13 +137,17 @@ class Library:
         vector, features = self.embedder.question(plain)
         return Question(plain, vector, features, cues(plain), language_of(text))
 
-    def search(self, text: str, *, limit: int = 10, language: Language | None = None) -> Found:
+    def search(self, text: str, *, limit: int = 10, language: Language | None = None, kind: Kind | None = None) -> Found:
+        if kind and not self._of_kind(kind).any():
+            return Found((), False)
         question = self.question(text)
-        return self.ranked(question, limit=limit, language=language or question.language)
+        return self.ranked(question, limit=limit, language=language or question.language, kind=kind)
 
-    def ranked(self, question: Question, *, limit: int, language: Language) -> Found:
+    def ranked(self, question: Question, *, limit: int, language: Language, kind: Kind | None = None) -> Found:
         """Passages for a question: each language ranked by meaning and words, fused, cards lifted by the belief in them."""
-        rows, scores = self._fused(question)
+        rows, scores = self._fused(question, kind)
+        if not len(rows):
+            return Found((), False)
         if "topics" in self.models:
             belief = np.append(self._topics(question), np.float32(0))
             scores = scores + TOPIC_BONUS * belief[self._card_of[rows]] + self._home[language][rows]
@@ -150,7 +157,14 @@ class Library:
         hits = tuple(Hit(self.passages[row], float(score) / most) for row, score in zip(best, scores[order], strict=True))
         return Found(hits, self._found(question, best))
 
-    def _fused(self, question: Question) -> tuple[NDArray[np.int64], Floats]:
+    def _of_kind(self, kind: Kind) -> NDArray[np.bool_]:
+        return self._documents if kind == "document" else ~self._documents
+
+    @cached_property
+    def _documents(self) -> NDArray[np.bool_]:
+        return np.array([item.kind == "document" for item in self.passages], np.bool_)
+
+    def _fused(self, question: Question, kind: Kind | None = None) -> tuple[NDArray[np.int64], Floats]:
         """Candidate rows and their fused scores: meaning is compared across languages, words within each."""
         everything = self.vectors @ question.vector if self._exact else None
         found, words = [], []
@@ -161,6 +175,10 @@ class Library:
             scores = keywords.scores(question.text if own else in_both_languages(question.text, question.language))
             near = self._near(question.vector, language, rows, everything)
             chosen = np.arange(len(rows)) if len(rows) <= SMALL else np.union1d(near, _top(scores, CANDIDATES))
+            if kind:
+                chosen = chosen[self._of_kind(kind)[rows[chosen]]]
+            if not len(chosen):
+                continue
             found.append(rows[chosen])
             words.append((WORDS if own else FOREIGN_WORDS) * _spread(scores[chosen]))
         if not found:

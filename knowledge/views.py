@@ -18,7 +18,7 @@ import numpy as np
 from knowledge.cards import Card
 from knowledge.embedders import Embedder, Vectors, open_embedder
 from knowledge.keywords import normalise
-from knowledge.passages import Found, Language, Passage, Reading
+from knowledge.passages import Found, Kind, Language, Passage, Reading
 from knowledge.retrieval import SMALL, Library, cause_texts
 from knowledge.shelf import Shelf
 from knowledge.topics import Example, Linear, load, load_examples, save, train_all
@@ -161,8 +161,8 @@ class Views:
     def cards(self) -> Mapping[str, Card]:
         return self.library.cards()
 
-    def search(self, text: str, *, limit: int = 10, language: Language | None = None) -> Found:
-        return self.library.search(text, limit=limit, language=language)
+    def search(self, text: str, *, limit: int = 10, language: Language | None = None, kind: Kind | None = None) -> Found:
+        return self.library.search(text, limit=limit, language=language, kind=kind)
 
     def read(self, text: str, *, context: Sequence[str] = ()) -> Reading:
         return self.library.read(text, context=context)
