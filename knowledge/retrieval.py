@@ -20,14 +20,14 @@ from knowledge.embedders import Embedder, Vectors
 from knowledge.glossary import load_glossary
 from knowledge.keywords import Keywords, normalise
 from knowledge.passages import Found, Hit, Kind, Language, Passage, Reading, TopicBelief, language_of
-from knowledge.topics import Linear, cues
+from knowledge.topics import Linear, cues, runs_of
 
 Floats = NDArray[np.float32]
 
 # Chosen on the tuning part of the golden set (docs/reports/retrieval.md).
-IMPROPER_FLOOR = 0.50
+IMPROPER_FLOOR = 0.30
 TOLD = 0.8  # share of what was told before in the belief about a follow-up; the rest is the line alone
-CLEAR_TOPIC = 0.12  # how much a clear topic raises that floor: plans of this kind rarely look like a plain question
+CLEAR_TOPIC = 0.25  # how much a clear topic raises that floor: plans of this kind rarely look like a plain question
 CHAT_FLOOR = 0.07
 SURE_OF_TOPIC = 1.0  # how much a clear topic speaks for a message being ours
 OUTSIDE_PRIOR = 3.0
@@ -135,7 +135,7 @@ class Library:
     def question(self, text: str) -> Question:
         plain = normalise(text)
         vector, features = self.embedder.question(plain)
-        return Question(plain, vector, features, cues(plain), language_of(text))
+        return Question(plain, vector, features, [*cues(plain), *runs_of(plain)], language_of(text))
 
     def search(self, text: str, *, limit: int = 10, language: Language | None = None, kind: Kind | None = None) -> Found:
         if kind and not self._of_kind(kind).any():
@@ -244,12 +244,10 @@ class Library:
 
     def _improper(self, question: Question) -> tuple[str | None, float]:
         """The likeliest kind of improper ask, and how likely it is that this is one at all."""
-        if (model := self.models.get("improper")) is None:
+        if (kinds := self.models.get("kinds")) is None:
             return None, 0.0
-        scores = model.probabilities(question.features, question.cues, question.language)
-        honest = float(scores[model.labels.index("honest")])
-        kinds = [(float(score), label) for score, label in zip(scores, model.labels, strict=True) if label != "honest"]
-        return max(kinds)[1], 1 - honest
+        scores = kinds.probabilities(question.features, question.cues, question.language)
+        return kinds.labels[int(scores.argmax())], self._gate("improper", question, "improper")
 
     def _causes(self, card_id: str, vector: Floats) -> tuple[tuple[str, float], ...]:
         if card_id not in self.causes:

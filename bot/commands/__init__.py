@@ -13,7 +13,7 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,12 @@ def run_command(module: str, options: argparse.Namespace) -> int:
     """Run a command; errors that we raise on purpose become one message on standard error and exit code 2."""
     _log_to_stderr(options)
     try:
-        result = importlib.import_module(f"bot.commands.{module}").run(options)
-        return int(asyncio.run(result) if inspect.iscoroutine(result) else result)
+        command = importlib.import_module(f"bot.commands.{module}")
+        result = command.run(options)
+        if not inspect.iscoroutine(result):
+            return int(result)
+        with asyncio.Runner(loop_factory=_quick_loop() if getattr(command, "SERVES", False) else None) as runner:
+            return int(runner.run(result))
     except CoachError as error:
         print(f"coach: {error}", file=sys.stderr)
         return 2
@@ -38,6 +42,15 @@ def run_command(module: str, options: argparse.Namespace) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _quick_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The event loop of programs that serve many people; None (Python's own) where uvloop does not exist."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return None
+    return uvloop.new_event_loop
 
 
 def _cure(error: OSError) -> str:
