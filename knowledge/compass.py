@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,23 +115,18 @@ def save_centres(path: Path, mark: str, labels: Sequence[str], centres: Mapping[
 
 def load_centres(path: Path, mark: str, labels: Sequence[str]) -> dict[Language, Floats] | None:
     """Stored centres of these labels; None when they are missing, damaged or of another `mark` (a prefix is enough)."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if str(arrays["mark"]).startswith(mark) and arrays["labels"].tolist() == list(labels):
-                return {"zh": arrays["zh"], "en": arrays["en"]}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):  # not there, half-written, not an archive
-        pass
-    return None
+    found = _arrays(path, "mark", "labels", *LANGUAGES)
+    if found is None or not str(found["mark"]).startswith(mark) or found["labels"].tolist() != list(labels):
+        return None
+    return {language: found[language] for language in LANGUAGES}
 
 
 def shipped(folder: Path, fingerprint: str) -> Compass | None:
     """The compass of the bundled cards that the set-up left, for a library without cards; None if it left none."""
-    try:
-        with np.load(folder / "topics.npz", allow_pickle=False) as arrays:
-            trained = str(arrays["fingerprint"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+    trained = _arrays(folder / "topics.npz", "fingerprint")
+    if trained is None or not (mark := str(trained["fingerprint"])).startswith(fingerprint + "/"):
         return None
-    models = load(folder / "topics.npz", trained) if trained.startswith(fingerprint + "/") else None
+    models = load(folder / "topics.npz", mark)
     if not models or "topics" not in models:
         return None
     centres = load_centres(folder / "centres.npz", fingerprint + "/", models["topics"].labels)
@@ -140,13 +135,19 @@ def shipped(folder: Path, fingerprint: str) -> Compass | None:
 
 def kept_places(path: Path, mark: str) -> dict[str, Floats]:
     """Places by content hash, as `keep_places` left them; empty when there are none of this `mark`."""
+    found = _arrays(path, "mark", "keys", "rows")
+    if found is None or str(found["mark"]) != mark:
+        return {}
+    return dict(zip(found["keys"].tolist(), found["rows"], strict=True))
+
+
+def _arrays(path: Path, *names: str) -> dict[str, Any] | None:
+    """Arrays of a stored file; None when it is missing, half-written or not an archive."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if str(arrays["mark"]) == mark:
-                return dict(zip(arrays["keys"].tolist(), arrays["rows"], strict=True))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
-        pass
-    return {}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def keep_places(path: Path, mark: str, places: Mapping[str, Floats]) -> None:

@@ -38,7 +38,7 @@ FOREIGN_WORDS = 0.15  # … in the other language, where only names, numbers and
 TOPIC_BONUS = 0.5  # how much the belief in a card lifts its passages
 OWN_LANGUAGE = 0.05  # a card's passage in the language of the question
 DOCUMENT_WORDS = 0.05  # what a firm agreement in words gains in a search over documents …
-FIRM = 12.0  # … and what BM25 says of one: a few words of the trade, or one rare name or number
+FIRM = 1.5  # … in weights of the library's rarest word: a few words of the trade, or one rare name or number
 FOREIGN_DOCUMENT_WORDS = 0.025  # … in the other language
 DOCUMENT_FLOOR = 0.35  # cosine below which a document passage is not called found
 CANDIDATES = 100  # by meaning and by words, in each language; small libraries are ranked whole
@@ -234,7 +234,7 @@ class Library:
                 continue
             near = self._meaning[chosen] @ aim.features[language] if meaning is None else meaning[chosen]
             share = DOCUMENT_WORDS if language == question.language else FOREIGN_DOCUMENT_WORDS
-            scores.append(near + self._towards(aim, chosen, language) + share / FIRM * words[chosen])
+            scores.append(near + self._towards(aim, chosen, language) + share / (FIRM * math.log(1 + len(rows))) * words[chosen])
             found.append(chosen)
         if not found:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
