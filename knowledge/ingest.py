@@ -27,7 +27,7 @@ from knowledge.readers.worker import ReadingWorker
 from knowledge.shelf import Edition, Published, card_edition
 from knowledge.splitting import split
 
-FORMAT = 1  # raise it when the same file would give other passages: unchanged files are then read again
+FORMAT = 2  # raise it when the same file would give other passages: unchanged files are then read again
 WORKERS = min(2, os.cpu_count() or 1)
 SHOWN = 200  # dropped lines and corrections kept for the preview
 

@@ -102,11 +102,13 @@ def _junk(title: str) -> bool:
 
 
 def sections(pages: Sequence[Page]) -> Iterator[Section]:
-    """The text under each heading, page by page; a heading goes on over page ends until the next one."""
+    """The text under each heading, page by page; a heading goes on over page ends until the next one, but not over slides."""
     path: list[tuple[int, str]] = []
     for page in pages:
         if page.heading and page.kind != "notes":
             path = [(1, page.heading)] if page.number is not None or not path else path
+        elif page.place.startswith("slide") and page.kind == "body":
+            path = []  # an untitled slide stands by itself; it is not about the title of the slide before
         section = Section(tuple(text for _, text in path), page)
         if page.kind == "notes" and page.heading:
             section.path = (page.heading,)

@@ -77,6 +77,33 @@ def test_slides_carry_their_number_title_notes_and_table(tmp_path: Path) -> None
     assert pages[2].text == "Say this slowly."
 
 
+def test_notes_in_a_plain_box_are_read_and_an_untitled_slide_has_no_borrowed_title(tmp_path: Path) -> None:
+    """LibreOffice writes notes without the notes placeholder."""
+    from pptx import Presentation
+    from pptx.util import Cm
+
+    from knowledge.splitting import split
+
+    deck = Presentation()
+    titled = deck.slides.add_slide(deck.slide_layouts[5])
+    titled.shapes.title.text = "付款条件"
+    frame = titled.notes_slide.notes_placeholder
+    frame._element.getparent().remove(frame._element)
+    untitled = deck.slides.add_slide(deck.slide_layouts[6])
+    for shapes, text in ((titled.shapes, "先问对方的付款习惯。"), (titled.notes_slide.shapes, "讲那次尾款的事。"), (untitled.shapes, "拜访前读三条公开消息。")):
+        if box := getattr(shapes, "add_textbox", None):
+            box(Cm(1), Cm(8), Cm(10), Cm(2)).text_frame.text = text
+        else:
+            shapes.clone_placeholder(deck.notes_master.placeholders[0])
+            box = next(iter(shapes))
+            box.text_frame.text = text
+            box._element.nvSpPr.nvPr.remove(box._element.nvSpPr.nvPr.ph)
+    deck.save(tmp_path / "deck.pptx")
+    places = {item.text: item.place for item in split(list(read(tmp_path / "deck.pptx")), "doc-x", "deck").passages}
+    assert places["讲那次尾款的事。"] == "第1张幻灯片（备注） › 付款条件"
+    assert places["拜访前读三条公开消息。"] == "第2张幻灯片"
+
+
 def test_pdf_pages_carry_their_number(tmp_path: Path) -> None:
     pages = list(read(saved(tmp_path, "d.pdf", odd_files.pdf([f"Text of page {i}" for i in range(1, 8)]))))
     assert [page.place for page in pages] == [f"p. {i}" for i in range(1, 8)]

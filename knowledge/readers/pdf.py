@@ -124,7 +124,7 @@ def _marked(lines: Sequence[Line]) -> Iterator[str]:
 def _mark(line: Line, ordinary: float) -> Iterator[str]:
     if line.text.startswith("| "):
         yield line.text
-    elif line.height > ordinary * LARGER and len(line.text) <= 120:
+    elif line.height > ordinary * LARGER and len(line.text) <= 120 and not line.text.endswith(("。", "；", "，")):
         yield from ("", f"# {line.text}", "")
     else:
         yield _BULLET.sub("- ", line.text)

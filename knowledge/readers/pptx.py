@@ -39,7 +39,7 @@ def _slide(slide: Any, number: int, remarks: tuple[str, ...]) -> Iterator[Page]:
         pictures += shape.shape_type is not None and "PICTURE" in str(shape.shape_type)
         if found := _shape_lines(shape, slide):
             lines += ["", *found] if lines else found
-    notes = slide.notes_slide.notes_text_frame.text.strip() if slide.has_notes_slide and slide.notes_slide.notes_text_frame else ""
+    notes = _notes(slide)
     if slide._element.get("show") == "0":
         remarks = (*remarks, "hidden")
     if pictures and not lines:
@@ -47,6 +47,16 @@ def _slide(slide: Any, number: int, remarks: tuple[str, ...]) -> Iterator[Page]:
     yield Page(f"slide {number}", "\n".join(lines), heading=title, number=number, remarks=remarks)
     if notes:
         yield Page(f"slide {number}", notes.replace("\v", "\n"), heading=title, kind="notes", number=number)
+
+
+def _notes(slide: Any) -> str:
+    """What the presenter says. LibreOffice writes notes into an ordinary text box instead of the notes placeholder."""
+    if not slide.has_notes_slide:
+        return ""
+    if slide.notes_slide.notes_text_frame is not None:
+        return str(slide.notes_slide.notes_text_frame.text).strip()
+    boxes = [shape for shape in slide.notes_slide.shapes if shape.has_text_frame and not shape.is_placeholder]
+    return "\n".join(shape.text_frame.text.strip() for shape in boxes).strip()
 
 
 def _one_line(text: str) -> str:
