@@ -180,7 +180,9 @@ def main() -> None:
         "# Finding passages in public sales texts", "",
         f"Made by `make documents`: nDCG@10 over {len(passages):,} passages of the package `{PACKAGE}` (npm, Apache-2.0, pinned by its SHA-256);",
         f"{len(rows)} paraphrased questions of the part “{options.part}”, written with their relevant passages by a reader of the texts who had not seen",
-        "this program (the other part was for tuning). Same passages, same embedder (`bundled`), no playbook. “→” crosses languages.", "", *table(found),
+        "this program (the other part was for tuning). Same passages, same embedder (`bundled`). “→” crosses languages. No card is among the",
+        "passages; ours reads questions and passages with what was learned from the bundled cards (`knowledge/compass.py`) and with the layer",
+        "below the encoder's head, which comes from the same pass. The quickstart has neither.", "", *table(found),
     ]  # fmt: skip
     print("\n".join(lines))
     if options.out:
