@@ -34,9 +34,8 @@ class Admission:
     _recent: dict[str, deque[datetime]] = field(default_factory=dict)
     _taps: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
-    async def attend(self, incoming: Incoming, remark: str | None = None) -> Sequence[Aside] | None:
-        """One turn. None: it was kept. Otherwise it is no turn, and this is to be said (often nothing)."""
-        person = await self.who(incoming)
+    async def attend(self, incoming: Incoming, person: Person | None, remark: str | None = None) -> Sequence[Aside] | None:
+        """One turn of a person (`who`). None: it was kept. Otherwise it is no turn, and this is to be said (often nothing)."""
         if invited := await self._invited(incoming):
             return await self._join(person, incoming, invited)
         if person is None:

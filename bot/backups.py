@@ -69,7 +69,7 @@ def _snapshot(engine: AsyncEngine) -> Any:
     """A connection whose reads all see one moment."""
     if engine.dialect.name == "postgresql":
         return engine.execution_options(isolation_level="REPEATABLE READ").connect()
-    return engine.execution_options(readonly=True).connect()
+    return engine.execution_options(reads="snapshot").connect()
 
 
 async def _write_table(connection: AsyncConnection, table: sa.Table, archive: zipfile.ZipFile) -> dict[str, Any]:
@@ -186,7 +186,7 @@ async def _set_sequences(connection: AsyncConnection) -> None:
 
 async def forgotten_in(engine: AsyncEngine) -> list[tuple[str, bool]]:
     """Who was forgotten, as digests, by a live database."""
-    async with engine.execution_options(readonly=True).connect() as connection:
+    async with engine.execution_options(reads="snapshot").connect() as connection:
         rows = await connection.execute(sa.select(ours.audit.c.details).where(ours.audit.c.what == "forgotten"))
         return [(row.details["sha256"], bool(row.details["all"])) for row in rows]
 

@@ -155,16 +155,17 @@ class Mailbox:
             self._busy.pop(chat, None)
 
     async def _step(self, chat: str) -> bool:
-        """Deliver, then answer one letter. False when nothing is left to do now."""
-        if not await self._deliver(chat):
+        """Deliver, answer one letter, deliver its answer. False when nothing is left to do now."""
+        waiting = await self.mail.pending(chat)
+        if not await self._deliver(waiting.posts):
             self._again.discard(chat)
             return False
-        letter = await self.mail.next(chat, self.clock())
-        if letter is None:
+        if waiting.letter is None or not await self._answer(waiting.letter):
             return False
-        return await self._answer(letter)
+        return await self._deliver(await self.mail.posts(chat)) and waiting.more
 
     async def _answer(self, letter: Letter) -> bool:
+        letter = await self.mail.tried(letter, self.clock())
         if letter.attempts > CRASHES:
             await self._park(letter, "the program ended while working on it")
             return True
@@ -188,9 +189,9 @@ class Mailbox:
         await self.mail.settle(letter.id, await self.apologise(letter, reference), self.clock(), error=f"{reference} {why}")
         self.wake(await self.mail.waiting(self.clock()))
 
-    async def _deliver(self, chat: str) -> bool:
-        """Send what waits in the chat, oldest first. False if something has to wait."""
-        for post in await self.mail.posts(chat):
+    async def _deliver(self, posts: Sequence[Post]) -> bool:
+        """Send what waits in a chat, oldest first. False if something has to wait."""
+        for post in posts:
             if post.not_before and post.not_before > self.clock():
                 return False
             if not await self._send(post):

@@ -26,7 +26,7 @@ from knowledge.topics import Linear, cues, runs_of
 Floats = NDArray[np.float32]
 
 # Chosen on the tuning part of the golden set (docs/reports/retrieval.md).
-IMPROPER_FLOOR = 0.30
+IMPROPER_FLOOR = 0.40
 TOLD = 0.8  # share of what was told before in the belief about a follow-up; the rest is the line alone
 CLEAR_TOPIC = 0.25  # how much a clear topic raises that floor: plans of this kind rarely look like a plain question
 CHAT_FLOOR = 0.07

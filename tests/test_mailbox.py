@@ -149,7 +149,8 @@ async def test_a_letter_that_ends_the_process_each_time_is_parked(engine: AsyncE
     mail = Mail(engine, "tg:")
     await mail.receive([letter(1)])
     for _ in range(CRASHES):  # taken in hand, then killed
-        assert await mail.next("tg:1", now())
+        letter_one = (await mail.pending("tg:1")).letter
+        assert letter_one and await mail.tried(letter_one, now())
     await drained(office.mailbox(engine))
     assert office.answered == [] and office.told("tg:1") == ["sorry"]
 

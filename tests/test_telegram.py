@@ -430,7 +430,7 @@ async def test_a_quiz_vote_comes_back_as_an_answer_to_its_question(house: App, a
         await someone.answer()
         heard: list[Incoming] = []
 
-        async def attend(incoming: Incoming, remark: str | None = None) -> list[Aside]:
+        async def attend(incoming: Incoming, person: Person | None, remark: str | None = None) -> list[Aside]:
             heard.append(incoming)
             return [Aside(incoming.chat, Reply((Poll("q7", "2 + 2?", ("3", "4"), 1, "count"),), "en"))] if not incoming.poll else []
 

@@ -25,7 +25,7 @@ async def run(options: argparse.Namespace) -> int:
         return 0
     async with open_store(settings_of(options)) as store:
         if store.engine.dialect.name == "sqlite":
-            async with store.engine.execution_options(readonly=True).connect() as connection:
+            async with store.engine.execution_options(reads="snapshot").connect() as connection:
                 told = (await connection.execute(sa.text("PRAGMA integrity_check"))).scalars().all()
                 broken = (await connection.execute(sa.text("PRAGMA foreign_key_check"))).all()
             if told != ["ok"] or broken:

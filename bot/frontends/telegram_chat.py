@@ -199,10 +199,11 @@ class TelegramChat:
         if found is None:
             return []
         incoming = await self._with_token(found.incoming)
+        person = await self.admission.who(incoming)
         async with self._typing(incoming):
-            posts = await self.admission.attend(incoming, found.remark)
+            posts = await self.admission.attend(incoming, person, found.remark)
         if incoming.private and posts is None:
-            await self._menu(incoming)
+            await self._menu(incoming, person)
         return posts
 
     async def _membership(self, update: Update) -> None:
@@ -265,9 +266,10 @@ class TelegramChat:
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
-    async def _menu(self, incoming: Incoming) -> None:
-        """Each person sees the commands of their roles, in their language."""
-        person = await self.app.store.person(incoming.person)
+    async def _menu(self, incoming: Incoming, person: Person | None) -> None:
+        """Each person sees the commands of their roles, in their language; a command or a tap may just have changed both."""
+        if incoming.command is not None or incoming.choice is not None:
+            person = await self.app.store.person(incoming.person)
         if person is None or not person.active:
             return
         hint = person.language or incoming.language_hint or self.app.settings.language or "zh"

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.people import Person, Role
@@ -79,12 +80,17 @@ WRITERS: dict[str, Writer] = {
 }
 
 
+class Overtaken(Exception):
+    """Another process or an earlier try has kept this turn, or moved its session on."""
+
+
 class SqlStore:
     """The store on SQLite or PostgreSQL."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        self.reader = engine.execution_options(readonly=True)
+        self.reader = engine.execution_options(reads="latest")
+        self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
 
     async def session(self, chat: str, person: str) -> Session:
         query = sa.select(t.sessions.c.data, t.sessions.c.version).where(
@@ -107,43 +113,46 @@ class SqlStore:
         shown: str = "",
         playbook: int = 0,
     ) -> bool:
-        async with writing(self.engine) as connection:
-            if await self._kept_before(connection, incoming.id) or not await self._write_session(
-                connection, incoming, session
-            ):
-                return False
-            await connection.execute(
-                t.turns.insert().values(
-                    incoming=incoming.id, chat=incoming.chat, person=incoming.person, at=incoming.at,
-                    said=_what_was_said(incoming), reply=shown, activity=session.activity.kind, action=reply.action,
-                    topics=[list(pair) for pair in reply.topics], language=reply.language, playbook=playbook,
-                )
-            )  # fmt: skip
-            for record in records:
-                await WRITERS[record.kind](connection, incoming, record.data)
-            await self._post(connection, incoming, reply, asides)
-            await connection.execute(
-                t.inbox.update().where(t.inbox.c.id == incoming.id).values(state="done", raw="", error=None)
-            )
+        try:
+            async with writing(self.engine) as connection:
+                await self._write_session(connection, incoming, session)
+                await self._write_turn(connection, incoming, session, reply, shown, playbook)
+                for record in records:
+                    await WRITERS[record.kind](connection, incoming, record.data)
+                await self._post(connection, incoming, reply, asides)
+                done = t.inbox.update().where(t.inbox.c.id == incoming.id).values(state="done", raw="", error=None)
+                await connection.execute(done)
+        except Overtaken:
+            return False
         return True
+
+    async def _write_turn(
+        self, connection: AsyncConnection, incoming: Incoming, session: Session, reply: Reply, shown: str, playbook: int
+    ) -> None:
+        turn = {
+            "incoming": incoming.id, "chat": incoming.chat, "person": incoming.person, "at": incoming.at,
+            "said": _what_was_said(incoming), "reply": shown, "activity": session.activity.kind, "action": reply.action,
+            "topics": [list(pair) for pair in reply.topics], "language": reply.language, "playbook": playbook,
+        }  # fmt: skip
+        done = await connection.execute(self._insert(t.turns).values(turn).on_conflict_do_nothing())
+        if not done.rowcount:
+            raise Overtaken  # this turn was kept before
 
     async def _kept_before(self, connection: AsyncConnection, incoming: str) -> bool:
         query = sa.select(t.turns.c.id).where(t.turns.c.incoming == incoming)
         return (await connection.execute(query)).first() is not None
 
-    async def _write_session(self, connection: AsyncConnection, incoming: Incoming, session: Session) -> bool:
-        """False if somebody else wrote this session since it was loaded."""
-        here = sa.and_(t.sessions.c.chat == session.chat, t.sessions.c.person == session.person)
+    async def _write_session(self, connection: AsyncConnection, incoming: Incoming, session: Session) -> None:
+        """Raises `Overtaken` if somebody else wrote this session since it was loaded."""
         values = {"data": session_to_json(session), "version": session.version + 1, "at": incoming.at}
         if session.version:
-            done = await connection.execute(
-                t.sessions.update().where(here, t.sessions.c.version == session.version).values(**values)
-            )
-            return done.rowcount == 1
-        if (await connection.execute(sa.select(t.sessions.c.version).where(here))).first():
-            return False
-        await connection.execute(t.sessions.insert().values(chat=session.chat, person=session.person, **values))
-        return True
+            loaded = sa.and_(t.sessions.c.chat == session.chat, t.sessions.c.person == session.person, t.sessions.c.version == session.version)
+            done = await connection.execute(t.sessions.update().where(loaded).values(**values))
+        else:
+            first = self._insert(t.sessions).values(chat=session.chat, person=session.person, **values)
+            done = await connection.execute(first.on_conflict_do_nothing())
+        if not done.rowcount:
+            raise Overtaken
 
     async def _post(
         self, connection: AsyncConnection, incoming: Incoming, reply: Reply, asides: Sequence[Aside]
@@ -152,17 +161,11 @@ class SqlStore:
         posts += [(item.chat, "", item.key or incoming.id, item.reply) for item in asides]
         for part, (chat, person, key, content) in enumerate(posts):
             ours = part if key == incoming.id else 0
-            known = sa.select(t.outbox.c.id).where(
-                t.outbox.c.incoming == key, t.outbox.c.part == ours, t.outbox.c.chat == chat
-            )
-            if (await connection.execute(known)).first():
-                continue  # an aside that was posted before
-            await connection.execute(
-                t.outbox.insert().values(
-                    incoming=key, part=ours, chat=chat, person=person, reply=reply_to_json(content),
-                    at=incoming.at, state="waiting",
-                )
-            )  # fmt: skip
+            row = {
+                "incoming": key, "part": ours, "chat": chat, "person": person, "reply": reply_to_json(content), "at": incoming.at,
+                "state": "waiting",
+            }  # fmt: skip
+            await connection.execute(self._insert(t.outbox).values(row).on_conflict_do_nothing())  # an aside may be there already
 
     async def answered(self, incoming: str) -> bool:
         """Was this turn kept already?"""

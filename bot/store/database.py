@@ -72,10 +72,12 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _begin_immediate(connection: sa.Connection) -> None:
     """Take the write lock at once: a transaction that reads then writes can't fail half-way on a lock.
 
-    Read-only work says so (`execution_options(readonly=True)`) and takes none.
+    Work that only reads says so: `execution_options(reads="latest")` takes no transaction, each query sees the latest
+    state; `reads="snapshot"` sees one state from its first query on.
     """
-    readonly = connection.get_execution_options().get("readonly")
-    connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get("reads")
+    if reads != "latest":
+        connection.exec_driver_sql("BEGIN" if reads == "snapshot" else "BEGIN IMMEDIATE")
 
 
 def head_revision() -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -47,12 +48,36 @@ class Post:
     messages: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What waits in a chat. `more`: further letters wait behind `letter`."""
+
+    posts: Sequence[Post]
+    letter: Letter | None
+    more: bool
+
+
+def _letter(row: Any) -> Letter:
+    return Letter(row.id, row.ordinal, row.chat, row.person, row.raw, aware(row.received), row.attempts)
+
+
+def _waiting_posts(chat: str) -> sa.Select[Any]:
+    return sa.select(t.outbox).where(t.outbox.c.chat == chat, t.outbox.c.state == "waiting").order_by(t.outbox.c.id).limit(50)
+
+
+def _post(row: Any) -> Post:
+    return Post(
+        row.id, row.incoming, row.part, row.chat, row.person, reply_from_json(row.reply), row.sent_parts,
+        row.attempts, aware(row.not_before) if row.not_before else None, tuple((row.message or "").split()),
+    )  # fmt: skip
+
+
 class Mail:
     """The rows of inbox and outbox in SQLite or PostgreSQL. `prefix`: the chats that are ours (`tg:`)."""
 
     def __init__(self, engine: AsyncEngine, prefix: str) -> None:
         self.engine, self.prefix = engine, prefix
-        self.reader = engine.execution_options(readonly=True)
+        self.reader = engine.execution_options(reads="latest")
         self.shared = engine.dialect.name != "sqlite"  # SQLite has one owner by lock: no leases needed
         self._insert = postgresql.insert if self.shared else sqlite.insert
 
@@ -89,17 +114,20 @@ class Mail:
             left, right = [int(await connection.scalar(query) or 0) for query in counts]
         return left, right
 
-    async def next(self, chat: str, now: datetime) -> Letter | None:
-        """The oldest unanswered letter of a chat; the try is counted before it is made, so that a crash counts too."""
-        mine = sa.select(t.inbox).where(t.inbox.c.chat == chat, t.inbox.c.state == "new").order_by(t.inbox.c.ordinal).limit(1)
+    async def pending(self, chat: str) -> Pending:
+        """What is to be done in a chat: posts to deliver, the oldest unanswered letter, whether more wait behind it."""
+        mine = sa.select(t.inbox).where(t.inbox.c.chat == chat, t.inbox.c.state == "new").order_by(t.inbox.c.ordinal).limit(2)
         async with self.reader.connect() as connection:
-            row = (await connection.execute(mine)).first()
-        if row is None:
-            return None
-        tried = t.inbox.update().where(t.inbox.c.id == row.id).values(attempts=row.attempts + 1, claimed=now)
+            letters = [_letter(row) for row in await connection.execute(mine)]
+            posts = [_post(row) for row in await connection.execute(_waiting_posts(chat))]
+        return Pending(posts, letters[0] if letters else None, len(letters) > 1)
+
+    async def tried(self, letter: Letter, now: datetime) -> Letter:
+        """Count a try before it is made, so that a crash counts too."""
+        counted = t.inbox.update().where(t.inbox.c.id == letter.id).values(attempts=letter.attempts + 1, claimed=now)
         async with writing(self.engine) as connection:
-            await connection.execute(tried)
-        return Letter(row.id, row.ordinal, row.chat, row.person, row.raw, aware(row.received), row.attempts + 1)
+            await connection.execute(counted)
+        return replace(letter, attempts=letter.attempts + 1)
 
     async def settle(self, letter: str, posts: Sequence[Aside], at: datetime, *, error: str | None = None) -> None:
         """Close a letter without a turn (or park it with an error), and post what is to be said about it."""
@@ -121,16 +149,8 @@ class Mail:
 
     async def posts(self, chat: str) -> list[Post]:
         """What is to be delivered in a chat, in order, whether it is due or not."""
-        query = sa.select(t.outbox).where(t.outbox.c.chat == chat, t.outbox.c.state == "waiting").order_by(t.outbox.c.id).limit(50)
         async with self.reader.connect() as connection:
-            rows = (await connection.execute(query)).all()
-        return [
-            Post(
-                row.id, row.incoming, row.part, row.chat, row.person, reply_from_json(row.reply), row.sent_parts,
-                row.attempts, aware(row.not_before) if row.not_before else None, tuple((row.message or "").split()),
-            )
-            for row in rows
-        ]  # fmt: skip
+            return [_post(row) for row in await connection.execute(_waiting_posts(chat))]
 
     async def delivered(self, post: Post, messages: Sequence[str], *, all_sent: bool, poll: str | None = None, token: str = "", at: datetime) -> None:
         """Note the messages delivered so far; a poll's id is noted with them."""
