@@ -28,24 +28,20 @@ from bot.turns import (
     plain,
 )  # fmt: skip
 from knowledge.cards import Both, Card, Cause
+from knowledge.followups import size
 from knowledge.notes import ANSWER
 from knowledge.passages import Hit, Passage, Reading, TopicBelief
+from knowledge.retrieval import FOLLOWS
 from knowledge.splitting import OUTLINE
 
 MAX_QUESTION = 4000  # characters read of a question; longer ones are answered by their beginning, and told so
 MYTH = 0.8  # belief from which a sentence counts as stating a misconception
-SHORT = 14  # characters of Chinese, or a third of the letters of English, that count as "very short"
 WIDE = 20  # documents' passages looked through: tables of contents among them are left out
 SAME_SUBJECT = 0.4  # cosine from which a document's passage is on the subject
 SAME_QUESTION = 0.72  # cosine from which two questions mean the same
-ALIEN = 0.2  # scope below which a short line is about something else, not about what was said
 ALSO = 0.18  # belief above which a second topic is named
 AIM = {"zh": 450, "en": 900}  # visible characters
 CAP = {"zh": 900, "en": 1500}
-OPENING = re.compile(  # how a line begins that goes on with what was said
-    r"\s*(那|那么|如果|要是|万一|然后|接着|还有|可是|可他|可她|但|他|她|对方|为什么|怎么说|具体|再|"
-    r"and |but |so |what if|then |if |he |she |they |it |why|how exactly|what about|what else|any |who else|ok|okay|i did|i tried|i asked)"
-)
 TO_ONESELF = re.compile(r"（问自己）|\(To yourself\) ?")  # how cards mark a question that is not for the customer
 
 
@@ -54,13 +50,13 @@ async def hear(app: App, session: Session, incoming: Incoming, language: Languag
     text = incoming.text[:MAX_QUESTION]
     before = session.activity if isinstance(session.activity, Advising) else Advising()
     earlier = [item.text for item in session.history if item.role == "rep"] or ([before.situation] if before.situation else [])
-    alone = reading = app.retriever.read(text, context=())
+    alone = app.retriever.read(text)
     told = bool(before.asked) and before.topic is None  # an answer to our question
-    follows = told or (bool(earlier) and is_follow_up(text, reading))
-    if follows and not _myth(app, reading) and not (told and reading.improper):
-        reading = app.retriever.read(f"{before.situation}\n{text}") if told else app.retriever.read(text, context=earlier)
-        if text.rstrip().endswith(("?", "？", "呢")):
-            reading = replace(reading, chat=False)  # a question in the middle of a talk is no small talk
+    together = app.retriever.read(f"{before.situation}\n{text}") if told else app.retriever.read(text, context=earlier) if earlier else alone
+    follows = (told or together.follows >= FOLLOWS) and not _myth(app, alone) and not (told and alone.improper)
+    reading = together if follows else alone
+    if follows and text.rstrip().endswith(("?", "？", "呢")):
+        reading = replace(reading, chat=False)  # a question in the middle of a talk is no small talk
     if told and not reading.improper:
         reading = replace(reading, topics=_after_answer(app, before, alone, reading, text))
     return await answer(app, session, incoming, text, reading, before if follows else Advising(), language)
@@ -137,18 +133,6 @@ def reviewed(app: App, note: Passage, language: Language) -> Reply:
     source = Sources(app, language)
     quote = replace(source.passage(note), text=note.text, label=say(language, "desk.reviewed"))
     return Reply((quote, *source_line([quote], language)), language, "coach", ())
-
-
-def is_follow_up(text: str, reading: Reading) -> bool:
-    """Does this line lean on what was said before? It opens like one, or is too short to stand alone."""
-    sure = reading.topics[0].score if reading.topics else 0.0
-    if OPENING.match(text.lower()):
-        return sure < 0.9 and len(text) < 120
-    return _size(text) <= 1.5 * SHORT and sure < 0.6 and reading.in_scope >= ALIEN
-
-
-def _size(text: str) -> float:
-    return sum(1.0 if "\u3400" <= char <= "\u9fff" else 0.34 for char in text)
 
 
 def _pairs(topics: Sequence[TopicBelief], limit: int = 5) -> tuple[tuple[str, float], ...]:
@@ -237,7 +221,7 @@ def _remembered(state: Advising, language: Language) -> list[Say]:
 def _premise(app: App, state: Advising, card: Card, source: Sources, language: Language) -> list[Block]:
     """A misconception stated in passing is corrected first, whatever else the message is about."""
     said = state.situation.split("\n")[-1]
-    sentences = [part for part in re.split(r"(?<=[。！？!?；;])|(?<=[.])\s", said) if _size(part) >= 6]
+    sentences = [part for part in re.split(r"(?<=[。！？!?；;])|(?<=[.])\s", said) if size(part) >= 6]
     if len(sentences) < 2:
         return []
     for sentence in sentences[:4]:

@@ -77,7 +77,8 @@ class Reading:
 
     `topics`: best first. `in_scope`: calibrated probability that the playbook treats it. `improper`: kind of
     improper ask ("bribe", "bid-rigging", "exclusive-spec", "rival-quote", "split-order", "evaluator-contact",
-    "hospitality", "false-documents", "inside-information") or None. `chat`: a greeting or thanks.
+    "hospitality", "false-documents", "inside-information") or None. `chat`: a greeting or thanks. `follows`: how likely
+    it goes on with the talk before it (0 without one).
     """
 
     topics: tuple[TopicBelief, ...]
@@ -86,6 +87,7 @@ class Reading:
     improper_score: float = 0.0
     chat: bool = False
     language: Language = "zh"
+    follows: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from knowledge.cards import Card
 from knowledge.compass import LANGUAGES, Aim, Compass, straight
 from knowledge.embedders import Embedder, Vectors
+from knowledge.followups import Line, likely
 from knowledge.glossary import load_glossary
 from knowledge.keywords import Keywords, normalise
 from knowledge.passages import Found, Hit, Kind, Language, Passage, Reading, TopicBelief, language_of
@@ -26,9 +27,10 @@ from knowledge.topics import Linear, cues, runs_of
 Floats = NDArray[np.float32]
 
 # Chosen on the tuning part of the golden set (docs/reports/retrieval.md).
-IMPROPER_FLOOR = 0.40
-TOLD = 0.8  # share of what was told before in the belief about a follow-up; the rest is the line alone
-CLEAR_TOPIC = 0.25  # how much a clear topic raises that floor: plans of this kind rarely look like a plain question
+IMPROPER_FLOOR = 0.30
+CLEAR_TOPIC = 0.40  # how much a clear topic other than red lines raises that floor: such plans rarely look like a plain question
+RED_LINES = "x-ethics"
+FOLLOWS = 0.5  # probability from which a line counts as going on with the talk
 CHAT_FLOOR = 0.07
 SURE_OF_TOPIC = 1.0  # how much a clear topic speaks for a message being ours
 OUTSIDE_PRIOR = 3.0
@@ -273,23 +275,44 @@ class Library:
         return bool(self.playbook) and len(best) > 0 and self._in_scope(question) >= SCOPE_FLOOR
 
     def read(self, text: str, *, context: Sequence[str] = ()) -> Reading:
+        """What a message is about. With `context` its topics are those of the line alone and of the talk, mixed by how
+        likely it is that the line goes on with it.
+        """
         alone = self.question(text)
-        told = self.question(" ".join([*context[-2:], text])) if context else alone
-        own = self._topics(alone)
-        beliefs = TOLD * self._topics(told) + (1 - TOLD) * own if context else own
+        own = beliefs = self._topics(alone)
+        told, follows = alone, 0.0
+        if context:
+            told, before = self.question(" ".join([*context[-2:], text])), self.question(" ".join(context[-2:]))
+            follows, talk = self._follows(alone, before, told)
+            beliefs = follows * talk + (1 - follows) * own
         labels = self.models["topics"].labels if "topics" in self.models else ()
         best = np.argsort(-beliefs)[:5]
         improper, score = self._improper(alone)
-        if context:  # what sounds improper alone ("and if they won't give it?") may be honest in its talk
+        if follows >= FOLLOWS:  # what sounds improper alone ("and if they won't give it?") may be honest in its talk
             score = min(score, self._improper(told)[1])
         return Reading(
             topics=tuple(TopicBelief(labels[i], float(beliefs[i]), self._causes(labels[i], told.vector)) for i in best),
-            in_scope=max(self._in_scope(told), self._in_scope(alone)) if context else self._in_scope(alone),
-            improper=improper if score >= IMPROPER_FLOOR + CLEAR_TOPIC * max(0.0, 2 * float(own.max(initial=0)) - 1) else None,
+            in_scope=max(self._in_scope(told), self._in_scope(alone)) if follows >= FOLLOWS else self._in_scope(alone),
+            improper=improper if score >= IMPROPER_FLOOR + CLEAR_TOPIC * max(0.0, 2 * self._other_topic(own) - 1) else None,
             improper_score=score,
             chat=self._gate("scope", alone, "chat") >= CHAT_FLOOR,
             language=alone.language,
+            follows=follows,
         )
+
+    def _other_topic(self, beliefs: Floats) -> float:
+        """The belief in the best topic, if it is not the one about red lines."""
+        if not beliefs.size or self.models["topics"].labels[int(beliefs.argmax())] == RED_LINES:
+            return 0.0
+        return float(beliefs.max())
+
+    def _follows(self, alone: Question, before: Question, together: Question) -> tuple[float, Floats]:
+        """How likely a line goes on with the talk before it, and the belief over topics if it does."""
+        own, earlier, joint = self._topics(alone), self._topics(before), self._topics(together)
+        line = Line(
+            alone.text, own, earlier, joint, self._in_scope(alone), self._gate("scope", alone, "chat"), float(alone.vector @ before.vector)
+        )
+        return likely(line), cast(Floats, (earlier + joint) / 2)
 
     def _topics(self, question: Question) -> Floats:
         """Belief in each of the topics' labels; empty without cards."""
