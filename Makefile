@@ -2,7 +2,7 @@
 PYTHON ?= python3
 COACH = .venv/bin/coach
 .DEFAULT_GOAL := help
-.PHONY: places bench-desk documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
+.PHONY: places documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -72,6 +72,3 @@ edits: setup-dev  ## 1,000 random edit sequences: after each publish only curren
 
 places: setup-dev  ## are pages, slides and headings cited right? real and made documents (docs/reports/places.md; needs npm, apt, LibreOffice)
 	.venv/bin/python .ci/places.py $(ARGS)
-
-bench-desk: setup-dev  ## taking in 500 pages beside a LangChain + Chroma tutorial (docs/reports/bench-desk.md)
-	.venv/bin/python .ci/bench_desk.py $(ARGS)
