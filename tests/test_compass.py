@@ -1,6 +1,7 @@
 """Documents found by what they are about: plain words meet words of the trade, in either language."""
 
 import asyncio
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,9 +56,11 @@ def views_of(app: App) -> Views:
 @pytest.fixture(scope="module")
 def library(stocked: Path, tmp_path_factory: pytest.TempPathFactory) -> Library:
     """The handbook's passages without any card, found with the bundled playbook's compass."""
+    folder = tmp_path_factory.mktemp("compass") / "data"
+    shutil.copytree(stocked, folder)  # the shared directory may be open elsewhere
 
     async def made() -> tuple[Compass | None, Library]:
-        async with open_app(Settings(data_dir=stocked, _env_file=None), model=False) as app:  # type: ignore[call-arg]
+        async with open_app(Settings(data_dir=folder, _env_file=None), model=False) as app:  # type: ignore[call-arg]
             views = views_of(app)
             return await views.compass(views.cards(), views.library.models), views.library
 
