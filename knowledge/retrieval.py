@@ -7,6 +7,7 @@ version or all of another.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -42,10 +43,14 @@ OWN_LANGUAGE = 0.05  # a card's passage in the language of the question
 DOCUMENT_WORDS = 0.05  # what a firm agreement in words gains in a search over documents …
 FIRM = 1.5  # … in weights of the library's rarest word: a few words of the trade, or one rare name or number
 FOREIGN_DOCUMENT_WORDS = 0.025  # … in the other language
+NAMED = 0.10  # what a part number or the like of the question gains in a passage of either language that has it
 DOCUMENT_FLOOR = 0.35  # cosine below which a document passage is not called found
 CANDIDATES = 100  # by meaning and by words, in each language; small libraries are ranked whole
 SMALL = 3000
 FEW = 64  # lines that are compared one by one
+
+
+_NUMBERED = re.compile(r"[a-z]+-?\d[a-z\d-]+|\d[\d-]*[a-z][a-z\d-]*|\d{4,}")  # GX-4123, 3m-750, 61850
 
 
 class Nearest(Protocol):
@@ -227,7 +232,7 @@ class Library:
 
     def _documents_ranked(self, question: Question, words: Floats) -> tuple[NDArray[np.int64], Floats]:
         """The documents' best passages and their scores, best first."""
-        aim = self._aim(question)
+        aim, named = self._aim(question), self._named(question)
         found, scores = [], []
         for language, rows in self._document_rows.items():
             meaning = self._meaning @ aim.features[language] if self._exact and len(rows) else None
@@ -237,12 +242,23 @@ class Library:
             near = self._meaning[chosen] @ aim.features[language] if meaning is None else meaning[chosen]
             share = DOCUMENT_WORDS if language == question.language else FOREIGN_DOCUMENT_WORDS
             scores.append(near + self._towards(aim, chosen, language) + share / (FIRM * math.log(1 + len(rows))) * words[chosen])
+            if named is not None:
+                scores[-1] = scores[-1] + NAMED * named[chosen]
             found.append(chosen)
         if not found:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         both = np.concatenate(scores)
         order = _best(both, 2 * CANDIDATES)
         return np.concatenate(found)[order], np.clip(both[order], 0, 1)
+
+    def _named(self, question: Question) -> Floats | None:
+        """How far each passage has the numbers and part numbers of the question, 0–1; None if it names none."""
+        if not (names := " ".join(_NUMBERED.findall(question.text))):
+            return None
+        found = np.zeros(len(self.passages), np.float32)
+        for rows, keywords in self._by_language.values():
+            found[rows] = _spread(keywords.scores(names))
+        return found
 
     def _towards(self, aim: Aim, rows: NDArray[np.int64], language: Language) -> Floats | float:
         """What the topics add, less what the language's mean passage would get."""
