@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
+import re
 import signal
 import sqlite3
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,9 +32,9 @@ class Result:
     kills: int = 0
     asked: int = 0
     lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)  # sent again although no kill fell upon their delivery
+    doubled: list[str] = field(default_factory=list)  # sent again although their delivery had been noted
     repeated: int = 0  # messages on their way when a kill fell, sent again
-    moments: list[float] = field(default_factory=list)  # when the kills fell
+    unnoted: Counter[str] = field(default_factory=Counter)  # how many kills found a message waiting or on its way
     disorder: list[str] = field(default_factory=list)
     corrupt: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
@@ -98,9 +101,9 @@ async def storm(api: BotApi, bot: Bot, kills: int, chats: int, seed: int, rate: 
     for _ in range(kills):
         result.starts.append(await bot.start())
         await asyncio.sleep(chance.uniform(0.0, life))
-        result.moments.append(time.monotonic())
         await bot.end(signal.SIGKILL)
         result.kills += 1
+        result.unnoted.update(unnoted(bot.data))
         result.corrupt += corruption(bot.data)
     asking.cancel()
     result.starts.append(await bot.start())
@@ -140,13 +143,15 @@ def compare(api: BotApi, asked: dict[int, list[str]], result: Result) -> None:
         result.disorder += [] if list(times) == [word for word in questions if word in times] else [str(person_id)]
         for word, deliveries in times.items():
             result.repeated += len(deliveries) - 1
-            result.doubled += [word for at in deliveries[:-1] if not in_flight(at, result.moments)]
+            result.doubled += [word] * max(0, len(deliveries) - 1 - result.unnoted[word])
     result.violations = api.violations[:5]
 
 
-def in_flight(at: float, kills: list[float], window: float = 0.5) -> bool:
-    """Was a message delivered at `at` still unnoted when a kill fell? Only just before one can that be."""
-    return any(0 <= kill - at < window for kill in kills)
+def unnoted(data: Path) -> set[str]:
+    """Questions whose answers the database holds as not delivered at this moment: only those may be sent again."""
+    with contextlib.closing(sqlite3.connect(data / "coach.db")) as connection:
+        rows = connection.execute("SELECT reply FROM outbox WHERE state = 'waiting'").fetchall()
+    return {word for (reply,) in rows for word in re.findall(r"/(q\d+x\d+)", reply)}
 
 
 def corruption(data: Path) -> list[str]:
@@ -169,7 +174,7 @@ After the last kill one more start answers what is left.
 |---|---|
 | updates sent by people | {result.asked} |
 | lost (never answered) | {len(result.lost)} |
-| answered twice although no kill fell upon the delivery | {len(result.doubled)} |
+| answered twice although the delivery had been noted | {len(result.doubled)} |
 | messages repeated because a kill fell between delivery and its note | {result.repeated} |
 | chats whose answers came out of order | {len(result.disorder)} |
 | corrupt databases (PRAGMA integrity_check after every kill) | {len(result.corrupt)} |
