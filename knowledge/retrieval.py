@@ -28,7 +28,7 @@ from knowledge.topics import Linear, cues, runs_of
 Floats = NDArray[np.float32]
 
 # Chosen on the tuning part of the golden set (docs/reports/retrieval.md).
-IMPROPER_FLOOR = 0.30
+IMPROPER_FLOOR = 0.45
 CLEAR_TOPIC = 0.40  # how much a clear topic other than red lines raises that floor: such plans rarely look like a plain question
 RED_LINES = "x-ethics"
 FOLLOWS = 0.5  # probability from which a line counts as going on with the talk
