@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Protocol, cast
 
 import numpy as np
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from knowledge.cards import Card
 from knowledge.compass import LANGUAGES, Aim, Compass, straight
-from knowledge.embedders import Embedder, Vectors
+from knowledge.embedders import REMEMBERED, Embedder, Vectors
 from knowledge.followups import Line, likely
 from knowledge.glossary import load_glossary
 from knowledge.keywords import Keywords, normalise
 from knowledge.passages import Found, Hit, Kind, Language, Passage, Reading, TopicBelief, language_of
-from knowledge.topics import Linear, cues, runs_of
+from knowledge.topics import RECIPES, Linear, cues, runs_of
 
 Floats = NDArray[np.float32]
 
@@ -168,10 +168,15 @@ class Library:
         both = np.stack([*map(self.embedder.line, texts)]) if 0 < len(texts) <= FEW else self.embedder.documents(texts)
         return both[: len(left)] @ both[len(left) :].T
 
-    def question(self, text: str) -> Question:
+    @cached_property
+    def question(self) -> Callable[[str], Question]:
+        """A message as the library reads it; the latest are remembered, a turn reads the same text several times."""
+        return lru_cache(REMEMBERED)(self._question)
+
+    def _question(self, text: str) -> Question:
         plain = normalise(text)
         vector, features = self.embedder.question(plain)
-        return Question(plain, vector, features, [*cues(plain), *runs_of(plain)], language_of(text))
+        return Question(plain, vector, features, tuple(cues(plain)), language_of(text))
 
     def search(self, text: str, *, limit: int = 10, language: Language | None = None, kind: Kind | None = None) -> Found:
         if kind and not self._of_kind(kind).any():
@@ -332,13 +337,22 @@ class Library:
 
     def _topics(self, question: Question) -> Floats:
         """Belief in each of the topics' labels; empty without cards."""
-        model = self.models.get("topics")
-        return model.probabilities(question.features, question.cues, question.language) if model else np.zeros(0, np.float32)
+        return self._judged("topics", question.text) if "topics" in self.models else np.zeros(0, np.float32)
+
+    @cached_property
+    def _judged(self) -> Callable[[str, str], Floats]:
+        """What a model says of a normalised text; the latest verdicts are remembered."""
+        return lru_cache(4 * REMEMBERED)(self._judge)
+
+    def _judge(self, name: str, text: str) -> Floats:
+        question = self.question(text)
+        found = (*question.cues, *runs_of(text)) if RECIPES[name].runs else question.cues
+        return self.models[name].probabilities(question.features, found, question.language)
 
     def _gate(self, name: str, question: Question, label: str) -> float:
         if (model := self.models.get(name)) is None:
             return 0.0
-        return float(model.probabilities(question.features, question.cues, question.language)[model.labels.index(label)])
+        return float(self._judged(name, question.text)[model.labels.index(label)])
 
     def _in_scope(self, question: Question) -> float:
         """How likely the playbook treats this: what the gate says, and whether any topic is clear."""
@@ -351,8 +365,7 @@ class Library:
         """The likeliest kind of improper ask, and how likely it is that this is one at all."""
         if (kinds := self.models.get("kinds")) is None:
             return None, 0.0
-        scores = kinds.probabilities(question.features, question.cues, question.language)
-        return kinds.labels[int(scores.argmax())], self._gate("improper", question, "improper")
+        return kinds.labels[int(self._judged("kinds", question.text).argmax())], self._gate("improper", question, "improper")
 
     def _causes(self, card_id: str, vector: Floats) -> tuple[tuple[str, float], ...]:
         if card_id not in self.causes:

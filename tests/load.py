@@ -65,7 +65,7 @@ async def measure(api: BotApi, process: int, rate: float, seconds: float, chats:
     while (elapsed := time.monotonic() - begun) < seconds:
         person = people[found.asked % len(people)]
         asked[person.id].append(time.monotonic())
-        person.says(chance.choice(QUESTIONS))
+        person.says(f"{chance.choice(QUESTIONS)} ({chance.randrange(1_000_000)})")  # never the same text twice: nothing is remembered
         found.asked += 1
         if found.asked % 30 == 0:
             found.memory.append(resident(process))
