@@ -28,15 +28,14 @@ from bot.turns import (
     plain,
 )  # fmt: skip
 from knowledge.cards import Both, Card, Cause
-from knowledge.followups import size
 from knowledge.notes import ANSWER
-from knowledge.passages import Hit, Passage, Reading, TopicBelief
-from knowledge.retrieval import FOLLOWS
+from knowledge.passages import Hit, Passage, Reading, TopicBelief, size
 from knowledge.splitting import OUTLINE
 
 MAX_QUESTION = 4000  # characters read of a question; longer ones are answered by their beginning, and told so
 MYTH = 0.8  # belief from which a sentence counts as stating a misconception
-WIDE = 20  # documents' passages looked through: tables of contents among them are left out
+WIDE = 20  # documents' passages looked through: tables of contents among them are left out, own answers kept …
+FIRST = 6  # … and of the others the first
 SAME_SUBJECT = 0.4  # cosine from which a document's passage is on the subject
 SAME_QUESTION = 0.72  # cosine from which two questions mean the same
 ALSO = 0.18  # belief above which a second topic is named
@@ -52,14 +51,21 @@ async def hear(app: App, session: Session, incoming: Incoming, language: Languag
     earlier = [item.text for item in session.history if item.role == "rep"] or ([before.situation] if before.situation else [])
     alone = app.retriever.read(text)
     told = bool(before.asked) and before.topic is None  # an answer to our question
-    together = app.retriever.read(f"{before.situation}\n{text}") if told else app.retriever.read(text, context=earlier) if earlier else alone
-    follows = (told or together.follows >= FOLLOWS) and not _myth(app, alone) and not (told and alone.improper)
+    together = _in_talk(app, text, before.situation if told else None, earlier) or alone
+    follows = (told or together.goes_on) and not _myth(app, alone) and not (told and alone.improper)
     reading = together if follows else alone
     if follows and text.rstrip().endswith(("?", "？", "呢")):
         reading = replace(reading, chat=False)  # a question in the middle of a talk is no small talk
     if told and not reading.improper:
         reading = replace(reading, topics=_after_answer(app, before, alone, reading, text))
     return await answer(app, session, incoming, text, reading, before if follows else Advising(), language)
+
+
+def _in_talk(app: App, text: str, answered: str | None, earlier: Sequence[str]) -> Reading | None:
+    """A line read with what was said before it; `answered` is the situation that our question was about, if it had one."""
+    if answered is not None:
+        return app.retriever.read(f"{answered}\n{text}")
+    return app.retriever.read(text, context=earlier) if earlier else None
 
 
 def _after_answer(app: App, before: Advising, alone: Reading, together: Reading, text: str) -> tuple[TopicBelief, ...]:
@@ -116,16 +122,16 @@ async def answer(
 
 def documents_on(app: App, text: str, language: Language) -> list[Hit]:
     """Passages of documents that treat what was asked, best first; a team's own answer only if its question means the same."""
-    hits = app.retriever.search(text, limit=WIDE, language=language, kind="document").hits
-    hits = tuple(hit for hit in hits if hit.passage.part != OUTLINE)[:6]
+    found = app.retriever.search(text, limit=WIDE, language=language, kind="document").hits
+    plain = [hit for hit in found if hit.passage.part != OUTLINE]
+    hits = [hit for place, hit in enumerate(plain) if place < FIRST or hit.passage.part == ANSWER]
     if not hits:
         return []
     asked = [hit.passage.heading.split("\n") if hit.passage.part == ANSWER else [hit.passage.search_text] for hit in hits]
     scores = iter(app.retriever.similarity([text], [line for lines in asked for line in lines])[0])
     alike = [max(float(next(scores)) for _ in lines) for lines in asked]
     floors = [SAME_QUESTION if hit.passage.part == ANSWER else SAME_SUBJECT for hit in hits]
-    kept = [(score, hit) for score, floor, hit in zip(alike, floors, hits, strict=True) if score >= floor]
-    return [hit for _, hit in sorted(kept, key=lambda pair: -pair[0])]
+    return [hit for score, floor, hit in zip(alike, floors, hits, strict=True) if score >= floor]
 
 
 def reviewed(app: App, note: Passage, language: Language) -> Reply:

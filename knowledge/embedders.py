@@ -30,7 +30,7 @@ for _key in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_key, "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-REMEMBERED = 2000  # latest questions and lines whose vectors are kept: a turn looks at the same text several times
+REMEMBERED = 500  # latest questions and lines whose vectors are kept: a turn looks at the same text several times
 MAX_CHARS = 2000  # memory grows with the text; passages are shorter, questions are cut
 BUNDLED = "bundled"
 CONNECT_SECONDS = 5
@@ -282,10 +282,9 @@ class Embedder:
         """Vectors and features of documents from one pass, each of len(texts) rows."""
         return self.model.encode_both(texts)
 
-    @cached_property
-    def question(self) -> Callable[[str], tuple[Vectors, Vectors]]:
-        """A question's search vector and its features, from one pass; the latest questions are remembered."""
-        return lru_cache(REMEMBERED)(self.model.encode_question)
+    def question(self, text: str) -> tuple[Vectors, Vectors]:
+        """A question's search vector and its features, from one pass."""
+        return self.model.encode_question(text)
 
     @cached_property
     def line(self) -> Callable[[str], Vectors]:

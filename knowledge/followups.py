@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from knowledge.passages import size
+
 Floats = NDArray[np.float32]
 
 _POINTS_BACK = re.compile(
@@ -48,8 +50,3 @@ def likely(line: Line) -> float:
         (0.89, float(_POINTS_BACK.search(line.text) is not None)),
     )
     return 1 / (1 + math.exp(0.74 - sum(weight * value for weight, value in signs)))
-
-
-def size(text: str) -> float:
-    """Length as people feel it: a Chinese character counts one, anything else a third."""
-    return sum(1.0 if "\u3400" <= char <= "\u9fff" else 0.34 for char in text)

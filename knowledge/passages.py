@@ -9,6 +9,7 @@ from typing import Literal
 
 Language = Literal["zh", "en"]
 Kind = Literal["card", "document"]
+FOLLOWS = 0.5  # probability from which a line counts as going on with the talk
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,10 @@ class Reading:
     language: Language = "zh"
     follows: float = 0.0
 
+    @property
+    def goes_on(self) -> bool:
+        return self.follows >= FOLLOWS
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -100,6 +105,11 @@ class Page:
     kind: Literal["body", "notes", "table"] = "body"
     number: int | None = None
     remarks: tuple[str, ...] = ()
+
+
+def size(text: str) -> float:
+    """Length as people feel it: a Chinese character counts one, anything else a third."""
+    return sum(1.0 if "\u3400" <= char <= "\u9fff" else 0.34 for char in text)
 
 
 def language_of(text: str) -> Language:

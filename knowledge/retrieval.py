@@ -22,7 +22,7 @@ from knowledge.embedders import REMEMBERED, Embedder, Vectors
 from knowledge.followups import Line, likely
 from knowledge.glossary import load_glossary
 from knowledge.keywords import Keywords, normalise
-from knowledge.passages import Found, Hit, Kind, Language, Passage, Reading, TopicBelief, language_of
+from knowledge.passages import FOLLOWS, Found, Hit, Kind, Language, Passage, Reading, TopicBelief, language_of
 from knowledge.topics import RECIPES, Linear, cues, runs_of
 
 Floats = NDArray[np.float32]
@@ -31,7 +31,6 @@ Floats = NDArray[np.float32]
 IMPROPER_FLOOR = 0.45
 CLEAR_TOPIC = 0.40  # how much a clear topic other than red lines raises that floor: such plans rarely look like a plain question
 RED_LINES = "x-ethics"
-FOLLOWS = 0.5  # probability from which a line counts as going on with the talk
 CHAT_FLOOR = 0.07
 SURE_OF_TOPIC = 1.0  # how much a clear topic speaks for a message being ours
 OUTSIDE_PRIOR = 3.0
@@ -238,15 +237,17 @@ class Library:
     def _documents_ranked(self, question: Question, words: Floats) -> tuple[NDArray[np.int64], Floats]:
         """The documents' best passages and their scores, best first."""
         aim, named = self._aim(question), self._named(question)
+        near = self._meaning @ np.stack([aim.features[language] for language in LANGUAGES], axis=1) if self._exact else None
         found, scores = [], []
-        for language, rows in self._document_rows.items():
-            meaning = self._meaning @ aim.features[language] if self._exact and len(rows) else None
+        for column, language in enumerate(LANGUAGES):
+            rows = self._document_rows[language]
+            meaning = None if near is None else near[:, column]
             chosen = self._candidates(aim, language, words, meaning)
             if not len(chosen):
                 continue
-            near = self._meaning[chosen] @ aim.features[language] if meaning is None else meaning[chosen]
+            alike = self._meaning[chosen] @ aim.features[language] if meaning is None else meaning[chosen]
             share = DOCUMENT_WORDS if language == question.language else FOREIGN_DOCUMENT_WORDS
-            scores.append(near + self._towards(aim, chosen, language) + share / (FIRM * math.log(1 + len(rows))) * words[chosen])
+            scores.append(alike + self._towards(aim, chosen, language) + share / (FIRM * math.log(1 + len(rows))) * words[chosen])
             if named is not None:
                 scores[-1] = scores[-1] + NAMED * named[chosen]
             found.append(chosen)
@@ -286,7 +287,8 @@ class Library:
         if meaning is None and self.nearest is not None:
             near = self.nearest.rows(aim.features[language], language, CANDIDATES)
         if near is None:
-            near = rows[_top(meaning[rows] if meaning is not None else self._meaning[rows] @ aim.features[language], CANDIDATES)]
+            meaning = self._meaning @ aim.features[language] if meaning is None else meaning
+            near = rows[_top(meaning[rows], CANDIDATES)]
         return np.union1d(near, rows[_top(words[rows], CANDIDATES)])
 
     def _found(self, question: Question, best: NDArray[np.int64]) -> bool:

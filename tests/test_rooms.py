@@ -69,9 +69,18 @@ def test_no_room_is_a_grab_bag() -> None:
     assert not {path.stem for path in ROOMS} & {"utils", "helpers", "manager", "common", "misc"}
 
 
+def loaded_by(code: str) -> set[str]:
+    """The packages that a fresh interpreter has imported after running the code."""
+    done = subprocess.run([sys.executable, "-c", f"import sys\n{code}\nprint(sorted(sys.modules), file=sys.stderr)"],
+                          capture_output=True, text=True, cwd=ROOT, check=True)  # fmt: skip
+    return {item.strip(" '[]\n").split(".")[0] for item in done.stderr.split(",")}
+
+
 def test_help_loads_nothing_heavy() -> None:
-    code = "import sys; from bot.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules), file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    loaded = {item.strip(" '[]\n").split(".")[0] for item in done.stderr.split(",")}
+    loaded = loaded_by("from bot.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass")
     assert not loaded & (HEAVY | {"sqlalchemy", "telegram", "numpy", "pydantic"})
-    assert "chat" in done.stdout
+
+
+def test_a_chat_asks_for_its_first_line_before_anything_heavy_is_loaded() -> None:
+    loaded = loaded_by("import bot.conversation, bot.frontends.terminal_chat, bot.commands.chat")
+    assert "sqlalchemy" in loaded and not loaded & (HEAVY | {"langchain_core", "langchain_text_splitters"})

@@ -28,7 +28,7 @@ from bot.turns import Incoming
 
 log = logging.getLogger("bot.telegram")
 SWEEP_EVERY = 3600.0
-SERVES = False  # many people at once: a quicker event loop pays
+SERVES = True  # many people at once: a quicker event loop pays
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
