@@ -125,9 +125,11 @@ class OnThePhone:
             case "claims":
                 code = (await claim_link(self.stage.app, "coach_test_bot")).partition("start=")[2]
                 self.person.says(f"/start {code}")
-        found = await self.person.messages()
+        first, *_ = await self.person.messages()
         await self.stage.chat.mailbox.idle()  # a reply may have several messages
-        return "\n".join(map(seen, [*found, *await self.person.messages(0)]))
+        found = [item for item in self.person.sees() if item["message_id"] >= first["message_id"]]
+        self.person.read = found[-1]["message_id"]
+        return "\n".join(map(seen, found))
 
     def _votes(self, what: str) -> None:
         message = next(item for item in reversed(self.person.sees()) if "poll" in item)
