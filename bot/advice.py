@@ -105,9 +105,9 @@ async def answer(
     if reading.in_scope < 0.5 and not before.situation:
         if documents:
             return Outcome(session.doing(Advising(situation=text)), from_documents(app, documents, language))
-        return abstain(app, session, text, reading, language)
+        return abstain(app, session, incoming, reading, language)
     if not reading.topics:
-        return abstain(app, session, text, reading, language)
+        return abstain(app, session, incoming, reading, language)
     situation = f"{before.situation}\n{text}".strip()[-2000:]
     state = replace(before, situation=situation, learned=diagnosis.learned(text, language, before.learned))
     cards = app.retriever.cards()
@@ -150,16 +150,21 @@ def greeting(language: Language, *, again: bool = False) -> Reply:
     return Reply((Say(say(language, "advice.nod" if again else "advice.greeting")),), language, "chat")
 
 
-def abstain(app: App, session: Session, text: str, reading: Reading, language: Language) -> Outcome:
+def abstain(app: App, session: Session, incoming: Incoming, reading: Reading, language: Language) -> Outcome:
     """Nothing fits: say so, offer the nearest topics, record a gap."""
     cards = app.retriever.cards()
     near = [Choice(cards[item.card].title.text(language), f"card:{item.card}") for item in reading.topics[:3] if item.card in cards]
     blocks: list[Block] = [Say(say(language, "advice.nothing_found"))]
     if near:
         blocks.append(Offer(tuple(near), say(language, "advice.nearest")))
-    blocks += [Say(say(language, "desk.gap_noted"), "note"), Offer((Choice(say(language, "desk.withhold"), "desk:withhold"),))]
-    gap = Record("gap", {"text": text, "language": language, "reason": "abstained", "topics": [list(p) for p in _pairs(reading.topics, 3)]})
+    blocks += gap_noted(incoming.id, language)
+    gap = Record("gap", {"text": incoming.text, "language": language, "reason": "abstained", "topics": [list(p) for p in _pairs(reading.topics, 3)]})
     return Outcome(session, Reply(tuple(blocks), language, "abstain"), (gap,))
+
+
+def gap_noted(turn: str, language: Language) -> list[Block]:
+    """That the question of `turn` (an id of what came in) goes to the trainers, and the choice that keeps it from them."""
+    return [Say(say(language, "desk.gap_noted"), "note"), Offer((Choice(say(language, "desk.withhold"), f"desk:withhold:{turn}"),))]
 
 
 def clarify(app: App, question: Question, language: Language, topics: tuple[tuple[str, float], ...]) -> Reply:

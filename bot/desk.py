@@ -227,13 +227,21 @@ async def choose(app: App, person: Person, session: Session, incoming: Incoming,
     """A tapped choice of the desk: `desk:<what>:<number>`."""
     _, what, *rest = (incoming.choice or "").split(":")
     if what == "withhold":
-        return _screen(session, language, Say(say(language, "desk.withheld")), records=[Record("gap-withheld")])
+        return await _withhold(app, person, session, replace(incoming, text=":".join(rest)), language)
     if not person.may("upload"):
         raise NotAllowed("desk.only_trainers")
     handler = _CHOICES.get(what)
     if handler is None:
         raise CannotHelp("core.old_button")
     return await handler(app, person, session, replace(incoming, text=":".join(rest)), language)  # type: ignore[no-any-return]
+
+
+async def _withhold(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
+    """The question of the turn that the button names, if it was this person's, is kept from the trainers."""
+    turns = await app.store.rows("SELECT said FROM turns WHERE incoming = :i AND person = :p", i=incoming.text, p=person.id)
+    if not turns:
+        raise CannotHelp("core.old_button")
+    return _screen(session, language, Say(say(language, "desk.withheld")), records=[Record("gap-withheld", {"text": turns[0]["said"]})])
 
 
 async def _draft(app: App, incoming: Incoming) -> Mapping[str, Any]:

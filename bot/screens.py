@@ -28,6 +28,12 @@ from bot.turns import (
 from knowledge.cards import sections
 
 GROUPS = ("problem", "method", "concept", "checklist")
+# a turn and those of the same talk before it, newest first: a tapped cause is judged by the words that led to it
+VOTED = """
+SELECT earlier.incoming, earlier.said, earlier.language FROM turns AS voted JOIN turns AS earlier
+ON earlier.chat = voted.chat AND earlier.person = voted.person AND earlier.id <= voted.id AND earlier.id > voted.id - 200
+WHERE voted.incoming = :i AND voted.person = :p ORDER BY earlier.id DESC LIMIT 10
+"""
 
 
 def _said(session: Session, language: Language, *blocks: Block) -> Outcome:
@@ -133,15 +139,17 @@ async def heard_answer(app: App, person: Person, session: Session, incoming: Inc
 async def vote(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
     """👍 is kept at once; 👎 asks for a reason (which may be skipped) and counts as a gap."""
     _, which, about = (incoming.choice or "").split(":", 2)
-    turns = await app.store.rows("SELECT said, language, topics FROM turns WHERE incoming = :i AND person = :p", i=about, p=person.id)
+    turns = await app.store.rows(VOTED, i=about, p=person.id)
     if not turns:
         raise CannotHelp("core.old_button")
     record = Record("feedback", {"incoming": about, "vote": 1 if which == "up" else -1})
     if which == "up":
         return Outcome(session, Reply((Say(say(language, "core.thanks")),), language, "chat"), (record,))
-    gap = Record("gap", {"text": turns[0]["said"], "language": turns[0]["language"], "reason": "voted-down", "topics": []})
+    asked = next((turn for turn in turns if not turn["said"].startswith(("[", "/"))), turns[0])
+    gap = Record("gap", {"text": asked["said"], "language": asked["language"], "reason": "voted-down", "topics": []})
     session = session.doing(Asking("vote", {"incoming": about}))
-    return Outcome(session, Reply((Say(say(language, "core.vote_why")),), language, "chat"), (record, gap))
+    blocks = (Say(say(language, "core.vote_why")), *advice.gap_noted(asked["incoming"], language))
+    return Outcome(session, Reply(blocks, language, "chat"), (record, gap))
 
 
 async def source(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:

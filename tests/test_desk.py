@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from decks import DECK
 
-from bot import gaps
+from bot import desk, gaps
 from bot.app import bundled_playbook, local_person, open_app, stock
 from bot.conversation import serve
 from bot.masking import mask
@@ -259,6 +259,30 @@ async def test_an_asker_may_withhold_a_question(trainer: Desk, rep: Desk) -> Non
     assert "我把问题记给了培训师" in screen
     await rep.taps("不要转给培训师")
     assert "没有未解答的问题" in await trainer.says("/gaps")
+
+
+async def test_a_button_withholds_its_own_question_not_the_latest(trainer: Desk, rep: Desk) -> None:
+    await rep.says("量子计算机的散热怎么设计？")
+    first = rep.reply
+    await rep.says("火星基地的氧气怎么供应？")
+    rep.reply = first
+    assert "不会给培训师看" in await rep.taps("不要转给培训师")
+    rows = await trainer.app.store.rows("SELECT text, withheld FROM gaps ORDER BY id")
+    assert [(row["text"][:2], bool(row["withheld"])) for row in rows] == [("量子", True), ("火星", False)]
+
+
+async def test_a_question_voted_down_may_be_withheld_too(trainer: Desk, rep: Desk) -> None:
+    """What was asked goes to the trainers, not the button that was tapped last; others cannot withhold it."""
+    await rep.says("设备部说这事归采购，采购又让我找设备部，来回三趟了，没人牵头")
+    await rep.turn(choice="card:buck-passing")
+    voted = f"rep:1-{rep.count}"
+    assert "我把问题记给了培训师" in plain(await rep.turn(choice=f"vote:down:{voted}"))
+    button = rep.reply.of(Offer)[0].choices[0].token
+    assert "设备部说这事归采购" in (await desk.open_gaps(trainer.app))[0].wordings[0]
+    await trainer.turn(choice=button)
+    assert len(await desk.open_gaps(trainer.app)) == 1
+    await rep.taps("不要转给培训师")
+    assert await desk.open_gaps(trainer.app) == []
 
 
 async def test_forwarded_messages_become_drafts(trainer: Desk) -> None:

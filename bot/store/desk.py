@@ -19,6 +19,6 @@ async def write_gap_answered(connection: AsyncConnection, incoming: Incoming, da
 
 
 async def write_gap_withheld(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
-    """The person's last question without an answer is kept from the trainers."""
-    mine = sa.select(sa.func.max(t.gaps.c.id)).where(t.gaps.c.person == incoming.person).scalar_subquery()
-    await connection.execute(t.gaps.update().where(t.gaps.c.id == mine).values(withheld=True))
+    """A question of the person, by its words, is kept from the trainers, however often they asked it."""
+    mine = sa.and_(t.gaps.c.person == incoming.person, t.gaps.c.text == data["text"])
+    await connection.execute(t.gaps.update().where(mine).values(withheld=True))
