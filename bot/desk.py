@@ -20,6 +20,7 @@ from bot.people import Person
 from bot.phrases import phrases, say
 from bot.ports import App, Outcome
 from bot.sessions import Idle, Publishing, Session
+from bot.store.desk import answered
 from bot.store.tables import audit
 from bot.turns import (
     Aside,
@@ -259,24 +260,41 @@ def _number(text: str) -> int:
 
 
 async def _publish(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
-    """Publish a draft, in one transaction with its audit row; tapping twice publishes once."""
+    """Publish a draft; tapping twice publishes once."""
     row = await _draft(app, incoming)
-    state = session.activity.state if isinstance(session.activity, Publishing) else {}
-    entry = {"at": incoming.at, "person": person.id, "what": "publish", "details": {"document": row["document"], "revision": row["id"]}}
+    number, told = await publish(app, row["id"], person.id, here=incoming.chat)
+    await _refresh(app)
+    blocks = [Say(say(language, "desk.published", title=_title(row), version=number))]
+    blocks += [Say(say(language, "desk.told", count=told), "note")] if told else []
+    return _screen(session.doing(Idle()), language, *blocks)
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    """The title of a revision (its document's may be another revision's)."""
+    return str(row["details"].get("title", row["title"]))
+
+
+async def publish(app: App, draft: int, author: str, *, here: str = "") -> tuple[int, int]:
+    """Publish a draft, its audit row, the gaps it answers and word to their askers in one transaction.
+
+    Returns the version and how many chats are told; `here` is a chat that need not be told. A draft that was published
+    before stays so: the version of now, nobody told again.
+    """
+    row = await app.shelf.revision(draft)
+    if row is None:
+        raise CannotHelp("desk.draft_gone")
+    entry = {"at": app.clock(), "person": author, "what": "publish", "details": {"document": row["document"], "revision": draft}}
+    ids = [int(item) for item in row["details"].get("gaps", [])]
+    letters = await _letters(app, ids, row, here) if ids else {}
+    closing = answered(ids, row["document"], letters, app.clock()) if ids else []
+    note = row["details"].get("file") or _title(row)
     try:
-        number = await app.shelf.publish_draft(
-            row["id"], at=incoming.at, author=person.id, note=row["details"].get("file", row["title"]), also=[sa.insert(audit).values(**entry)]
-        )
+        number = await app.shelf.publish_draft(draft, at=app.clock(), author=author, note=note, also=[sa.insert(audit).values(**entry), *closing])
     except LookupError:
         if row["state"] != "published":
             raise CannotHelp("desk.draft_gone") from None
-        number = await app.shelf.version()
-    await _refresh(app)
-    answered = [int(item) for item in row["details"].get("gaps", state.get("gaps", []))]
-    records = [Record("gap-answered", {"ids": answered, "document": row["document"]})] if answered else []
-    asides = await _tell_askers(app, answered, row, incoming.chat)
-    title = row["details"].get("title", row["title"])
-    return _screen(session.doing(Idle()), language, Say(say(language, "desk.published", title=title, version=number)), records=records, asides=asides)
+        return int(await app.shelf.version()), 0
+    return int(number), len(letters)
 
 
 async def _refresh(app: App) -> None:
@@ -285,19 +303,19 @@ async def _refresh(app: App) -> None:
     await retriever.refresh()
 
 
-async def _tell_askers(app: App, ids: Sequence[int], row: Mapping[str, Any], here: str) -> list[Aside]:
-    """One message for each asker's chat, in the language of their question."""
+async def _letters(app: App, ids: Sequence[int], row: Mapping[str, Any], here: str) -> dict[int, Aside]:
+    """By gap the message to its asker, one for each chat, in the language of their question."""
     wanted = set(ids)
-    rows = [item for item in await app.store.rows("SELECT id, chat, language, text FROM gaps") if item["id"] in wanted and item["chat"] not in ("", here)]
-    text = (note_of(row["content"]).text if row["details"].get("note") else "")[:600]
-    asides = {}
-    for item in rows:
-        language: Language = "en" if item["language"] == "en" else "zh"
-        citation = Citation(f"{row['document']}/1", row["title"], row["title"], "document")
-        blocks: list[Block] = [Say(say(language, "desk.answered", question=item["text"][:120]))]
-        blocks += [Quote(text, citation, "", "passage")] if text else []
-        asides[item["chat"]] = Aside(item["chat"], Reply(tuple(blocks), language, "chat"), key=f"gap:{item['id']}")
-    return list(asides.values())
+    rows = [item for item in await app.store.rows(gaps.WAITING) if item["id"] in wanted and item["chat"] not in ("", here)]
+    return {item["id"]: _letter(item, row) for item in {item["chat"]: item for item in rows}.values()}
+
+
+def _letter(gap: Mapping[str, Any], row: Mapping[str, Any]) -> Aside:
+    language: Language = "en" if gap["language"] == "en" else "zh"
+    blocks: list[Block] = [Say(say(language, "desk.answered", question=gap["text"][:120]))]
+    if row["details"].get("note"):
+        blocks.append(Quote(note_of(row["content"]).text[:600], Citation(f"{row['document']}/1", _title(row), _title(row), "document"), "", "passage"))
+    return Aside(gap["chat"], Reply(tuple(blocks), language, "chat"), key=f"gap:{gap['id']}")
 
 
 async def _discard(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
@@ -555,4 +573,4 @@ _CHOICES: dict[str, Any] = {
     "gap": _gap,
 }
 
-__all__ = ["ANSWER", "add", "choose", "diff", "docs", "hear", "open_gaps", "report", "retire", "show_gaps", "upload"]
+__all__ = ["ANSWER", "add", "choose", "diff", "docs", "hear", "open_gaps", "publish", "report", "retire", "show_gaps", "upload"]

@@ -14,7 +14,8 @@ from bot.turns import Language
 
 ALIKE = 0.5  # cosine to a group's middle from which a question belongs to it
 CROWD = 5  # people below this number are not counted exactly
-OPEN = "SELECT id, person, chat, at, text, language, reason FROM gaps WHERE NOT withheld AND answered_by IS NULL ORDER BY id DESC LIMIT 400"
+WAITING = "SELECT id, person, chat, at, text, language, reason FROM gaps WHERE NOT withheld AND answered_by IS NULL ORDER BY id DESC"
+OPEN = f"{WAITING} LIMIT 400"  # as many as are gathered by meaning in a second or two
 
 
 @dataclass(frozen=True, slots=True)

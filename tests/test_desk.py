@@ -1,5 +1,6 @@
 """A trainer's work in conversation: upload, preview, publish, mend, retire, roll back, answer gaps, read the week."""
 
+import argparse
 import csv
 import re
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from decks import DECK
 
 from bot import desk, gaps
 from bot.app import bundled_playbook, local_person, open_app, stock
+from bot.commands import desk as coach_desk
 from bot.conversation import serve
 from bot.masking import mask
 from bot.people import Person, Role
@@ -239,6 +241,27 @@ async def test_gaps_are_gathered_by_meaning_and_answered_once(trainer: Desk) -> 
     assert [row["chat"] for row in told] == ["chat:a", "chat:b", "chat:c"]
     assert "先问清驻厂几个人" in told[0]["reply"]
     assert "1 类问题" in await trainer.says("/gaps")
+
+
+async def test_publishing_on_the_command_line_tells_the_askers_as_in_chat(trainer: Desk, rep: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    app = trainer.app
+    for person, text in [("a", "客户要我们派人长期驻厂怎么办"), ("b", "客户要我们派人长期驻厂，怎么回")]:
+        await gap(app, person, text)
+    await trainer.says("/gaps")
+    await trainer.turn(choice=trainer.reply.of(Offer)[0].choices[0].token)
+    await trainer.says("先问清驻厂几个人、多久、谁付钱，再报主管批准。")
+    (draft,) = await app.shelf.drafts()
+    async with app.store.engine.begin() as connection:  # type: ignore[attr-defined]
+        await connection.execute(t.gaps.update().where(t.gaps.c.person == "b").values(withheld=True))  # meanwhile
+    options = argparse.Namespace(draft=draft["id"], discard=False, json=False)
+    assert await coach_desk.publish(app, options) == 0
+    assert "askers told: 1" in capsys.readouterr().out
+    assert await desk.open_gaps(app) == []
+    (told,) = await app.store.rows("SELECT chat, reply, state FROM outbox WHERE incoming LIKE 'gap:%'")
+    assert (told["chat"], told["state"], "先问清驻厂几个人" in told["reply"]) == ("chat:a", "waiting", True)
+    assert await coach_desk.publish(app, options) == 0  # again: nothing new, nobody told twice
+    assert len(await app.store.rows("SELECT id FROM outbox WHERE incoming LIKE 'gap:%'")) == 1
+    assert [row["what"] for row in await app.store.rows("SELECT what FROM audit WHERE what = 'publish'")] == ["publish"]
 
 
 async def test_a_reviewed_answer_is_reused_for_its_meaning(trainer: Desk, rep: Desk) -> None:

@@ -102,16 +102,13 @@ async def _before(app: App, item: Any) -> str:
     return before["content"] if before else ""
 
 
-async def _publish(app: App, options: argparse.Namespace) -> int:
+async def publish(app: App, options: argparse.Namespace) -> int:
     if options.discard:
         done = await app.shelf.discard_draft(options.draft)
         return _print(options, [{"draft": options.draft, "discarded": done}], "draft {draft} discarded: {discarded}")
-    entry = {"at": app.clock(), "person": AUTHOR, "what": "publish", "details": {"revision": options.draft}}
-    try:
-        version = await app.shelf.publish_draft(options.draft, at=app.clock(), author=AUTHOR, note=f"draft {options.draft}", also=[sa.insert(audit).values(**entry)])
-    except LookupError:
-        raise CannotHelp("desk.draft_gone") from None
-    return _print(options, [{"draft": options.draft, "version": version}], "published: version {version}")
+    version, told = await desk.publish(app, options.draft, AUTHOR)
+    line = "published: version {version}" + (", askers told: {told}" if told else "")
+    return _print(options, [{"draft": options.draft, "version": version, "told": told}], line)
 
 
 async def _rollback(app: App, options: argparse.Namespace) -> int:
@@ -160,7 +157,7 @@ def _print(options: argparse.Namespace, rows: list[dict[str, Any]], line: str) -
 
 _COMMANDS: dict[str, Callable[[App, argparse.Namespace], Awaitable[int]]] = {
     "docs": _docs,
-    "publish": _publish,
+    "publish": publish,
     "rollback": _rollback,
     "retire": _retire,
     "gaps": _gaps,

@@ -75,7 +75,6 @@ WRITERS: dict[str, Writer] = {
     "roles": people.write_roles,
     "forget": people.write_forget,
     "usage": usage.write_usage,
-    "gap-answered": desk.write_gap_answered,
     "gap-withheld": desk.write_gap_withheld,
 }
 

@@ -1,21 +1,34 @@
-"""What the trainer's desk leaves behind: gaps that were answered or withheld."""
+"""What the trainer's desk leaves behind: gaps that were answered, with word to their askers, or withheld."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store import tables as t
-from bot.turns import Incoming
+from bot.turns import Aside, Incoming, reply_to_json
 
 
-async def write_gap_answered(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
-    """Gaps that a published document answers."""
-    ids = [int(item) for item in data["ids"]]
-    await connection.execute(t.gaps.update().where(t.gaps.c.id.in_(ids)).values(answered_by=data["document"]))
+def answered(ids: Sequence[int], document: str, letters: Mapping[int, Aside], at: datetime) -> list[sa.Executable]:
+    """Statements for the transaction that publishes `document`: the askers' letters (by gap), then the gaps closed.
+
+    A gap that was withheld or answered meanwhile is left alone, and so is its asker.
+    """
+    still_open = sa.and_(t.gaps.c.withheld.is_(False), t.gaps.c.answered_by.is_(None))
+    closing = t.gaps.update().where(t.gaps.c.id.in_(ids), still_open).values(answered_by=document)
+    return [*(_letter(aside, at, sa.and_(t.gaps.c.id == gap, still_open)) for gap, aside in letters.items()), closing]
+
+
+def _letter(aside: Aside, at: datetime, still_open: sa.ColumnElement[bool]) -> sa.Executable:
+    """A post to the asker's chat, unless it is there already."""
+    row = {"incoming": aside.key, "part": 0, "chat": aside.chat, "person": "", "reply": reply_to_json(aside.reply), "at": at, "state": "waiting"}
+    there = sa.exists().where(t.outbox.c.incoming == aside.key, t.outbox.c.chat == aside.chat)
+    values = [sa.literal(value, t.outbox.c[name].type) for name, value in row.items()]
+    return t.outbox.insert().from_select(list(row), sa.select(*values).where(sa.exists().where(still_open), ~there))
 
 
 async def write_gap_withheld(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
