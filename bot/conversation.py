@@ -7,11 +7,13 @@ choice (by the first word of its token). A room that teaches something new adds 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from bot import advice, desk, membership, privacy, progress, quiz, rehearsal, reminders, screens, teaching
 from bot.errors import CannotHelp, NotAllowed
+from bot.logbook import turn
 from bot.people import PERMISSIONS, PRIVATE, Person
 from bot.phrases import say
 from bot.ports import App, Outcome
@@ -120,11 +122,27 @@ CHOOSERS: dict[str, Handler] = {
 
 async def serve(app: App, person: Person, incoming: Incoming) -> Reply | None:
     """One turn, durable: load, respond, keep. None if this turn was answered before (its reply is in the outbox)."""
+    begun = time.perf_counter()
+    with turn(incoming.id):
+        reply, activity = await _serve(app, person, incoming)
+        if reply is None:
+            log.info("a repeated turn was left as it is")
+            return None
+        app.vitals.turn(activity, reply.action)
+        facts = {"activity": activity, "action": reply.action, "ms": round(1000 * (time.perf_counter() - begun)), "model": reply.model}
+        log.info("a turn was kept", extra={"facts": facts})
+    return reply
+
+
+async def _serve(app: App, person: Person, incoming: Incoming) -> tuple[Reply | None, str]:
+    """The reply that was kept (None: it was kept before), and the activity that it leads to."""
     app, meter = await metered(app, person)
     refused: CannotHelp | None = None
     for _ in range(3):  # another turn of this chat may have moved the session on meanwhile
-        session = await app.store.session(incoming.chat, incoming.person)
-        outcome = _refusal(app, person, session, incoming, refused) if refused else await respond(app, person, session, incoming)
+        with app.vitals.stage("load"):
+            session = await app.store.session(incoming.chat, incoming.person)
+        with app.vitals.stage("respond"):
+            outcome = _refusal(app, person, session, incoming, refused) if refused else await respond(app, person, session, incoming)
         shown = plain(outcome.reply)
         records = (*outcome.records, *(meter.records() if meter else ()))
         said = incoming.text if incoming.command is None else f"/{incoming.command} {incoming.text}"
@@ -132,17 +150,18 @@ async def serve(app: App, person: Person, incoming: Incoming) -> Reply | None:
         if incoming.command is None:
             after = after.heard(said or f"[{incoming.choice}]", outcome.reply, shown)
         try:
-            kept = await app.store.keep(
-                incoming, replace(after, version=session.version), outcome.reply, records, outcome.asides,
-                shown=shown, playbook=app.retriever.version if app.retriever else 0,
-            )  # fmt: skip
+            with app.vitals.stage("keep"):
+                kept = await app.store.keep(
+                    incoming, replace(after, version=session.version), outcome.reply, records, outcome.asides,
+                    shown=shown, playbook=app.retriever.version if app.retriever else 0,
+                )  # fmt: skip
         except CannotHelp as error:  # the database knew better (the last admin, a used-up invitation): nothing was kept
             refused, kept = error, False
             continue
         if kept:
-            return outcome.reply
+            return outcome.reply, after.activity.kind
         if await app.store.answered(incoming.id):
-            return None
+            return None, ""
     raise RuntimeError(f"turn {incoming.id}: the session kept moving")
 
 
@@ -189,12 +208,19 @@ async def _dispatch(app: App, person: Person, session: Session, incoming: Incomi
     return await ACTIVITIES[type(session.activity)](app, person, session, incoming, language)
 
 
+TELLING = 4  # letters from which a message tells its language ("A" in a quiz doesn't); a Chinese character is worth them all
+
+
+def _letters(char: str) -> int:
+    return 0 if not char.isalpha() else 1 if char.isascii() else TELLING
+
+
 def reply_language(app: App, person: Person, session: Session, incoming: Incoming) -> Language:
     """By choice, else by the message, else what the platform says, else the company's setting."""
     for chosen in (session.language, person.language):
         if chosen in LANGUAGES:
             return chosen
-    if incoming.command is None and incoming.choice is None and any(char.isalpha() for char in incoming.text):
+    if incoming.command is None and incoming.choice is None and sum(map(_letters, incoming.text)) >= TELLING:
         return language_of(incoming.text)
     if session.history:
         return language_of(session.history[-1].text)

@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
-from bot.ports import Clock
+from bot.logbook import turn, where
+from bot.ports import UNCOUNTED, Clock, Vitals
 from bot.store.mail import Letter, Mail, Post
 from bot.turns import Aside
 
@@ -29,9 +29,9 @@ LEASE = timedelta(seconds=120)
 TURN_LIMIT = 900.0  # seconds: a turn that takes longer counts as failed
 
 
-def where(error: BaseException) -> str:
-    """The traceback without the error's text, which may quote what a person wrote."""
-    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
+def _turn_of(post: Post) -> str:
+    """The turn that a post answers; a post of another kind (a reminder) goes by its row: its key may name a person."""
+    return f"post-{post.id}" if ":" in post.incoming else post.incoming
 
 
 class Later(Exception):
@@ -88,6 +88,7 @@ class Mailbox:
     workers: int = 16
     couriers: int = 4  # messages on their way at once: as many may be repeated after a crash
     scan_every: float = 1.0
+    vitals: Vitals = UNCOUNTED
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     holds: set[str] = field(default_factory=set)  # other leases to keep alive
     _busy: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -101,6 +102,7 @@ class Mailbox:
     async def receive(self, letters: Sequence[Letter]) -> None:
         """Write letters down, then start on them. When this returns, they are ours."""
         await self.mail.receive(letters)
+        self.vitals.happened("received", len(letters))
         self.wake(letter.chat for letter in letters)
 
     def wake(self, chats: Iterable[str]) -> None:
@@ -170,9 +172,12 @@ class Mailbox:
             await self._park(letter, "the program ended while working on it")
             return True
         try:
-            posts = await asyncio.wait_for(self.answer(letter), TURN_LIMIT)
+            self.vitals.took("queue", (self.clock() - letter.received).total_seconds())
+            with turn(letter.id):
+                posts = await asyncio.wait_for(self.answer(letter), TURN_LIMIT)
         except Exception as error:
             log.error("letter %s failed (try %d)\n%s", letter.id, letter.attempts, where(error))
+            self.vitals.happened("failed")
             if letter.attempts >= TRIES:
                 await self._park(letter, f"{type(error).__name__}")
                 return True
@@ -186,6 +191,7 @@ class Mailbox:
         """Set a letter aside that cannot be answered, tell its writer and the admins, go on with the next."""
         reference = secrets.token_hex(2).upper()
         log.error("letter %s is parked (reference %s): %s", letter.id, reference, why)
+        self.vitals.happened("parked")
         await self.mail.settle(letter.id, await self.apologise(letter, reference), self.clock(), error=f"{reference} {why}")
         self.wake(await self.mail.waiting(self.clock()))
 
@@ -205,7 +211,10 @@ class Mailbox:
         try:
             for parcel in parcels[post.sent :]:
                 async with self._couriers:
-                    receipt = await self.carrier.carry(post, parcel)
+                    with turn(_turn_of(post)), self.vitals.stage("deliver"):
+                        receipt = await self.carrier.carry(post, parcel)
+                        log.info("a message was delivered")
+                    self.vitals.happened("delivered")
                     messages.append(receipt.message)
                     await self.mail.delivered(
                         post, messages, all_sent=len(messages) >= len(parcels), poll=receipt.poll, token=receipt.token, at=self.clock()
@@ -214,10 +223,12 @@ class Mailbox:
                 await self.mail.delivered(post, messages, all_sent=True, at=self.clock())
         except Later as error:
             if error.failed:
+                self.vitals.happened("postponed")
                 await self.mail.postpone(post, self.clock() + timedelta(seconds=error.seconds), str(error))
             self._call_again(post.chat, error.seconds)
             return False
         except Undeliverable as error:
+            self.vitals.happened("undeliverable")
             log.warning("a post in %s cannot be delivered: %s", "a closed chat" if error.gone else "a chat", error)
             await (self.mail.unreachable(post.chat, str(error)) if error.gone else self.mail.give_up(post, str(error)))
         return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -106,6 +107,42 @@ class Unseen:
 UNSEEN: Typing = Unseen()
 
 
+class Vitals(Protocol):
+    """Counts how the service is doing. Stages: queue, load, respond, search, read, model, keep, deliver."""
+
+    def stage(self, name: str) -> AbstractContextManager[None]: ...
+
+    def took(self, stage: str, seconds: float) -> None: ...
+
+    def turn(self, activity: str, action: str) -> None: ...
+
+    def happened(self, event: str, times: int = 1) -> None: ...
+
+    def model_answered(self, answer: ModelAnswer, cost: float) -> None: ...
+
+    def model_failed(self, model: str, kind: str) -> None: ...
+
+
+class Uncounted:
+    """Nobody looks at the numbers."""
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def took(self, stage: str, seconds: float) -> None: ...
+
+    def turn(self, activity: str, action: str) -> None: ...
+
+    def happened(self, event: str, times: int = 1) -> None: ...
+
+    def model_answered(self, answer: ModelAnswer, cost: float) -> None: ...
+
+    def model_failed(self, model: str, kind: str) -> None: ...
+
+
+UNCOUNTED: Vitals = Uncounted()
+
+
 class Store(Protocol):
     """State that survives: sessions, people, the inbox and outbox, and what turns leave behind."""
 
@@ -151,6 +188,7 @@ class App:
     chance: random.Random
     model: ChatModel | None = None
     typing: Typing = UNSEEN
+    vitals: Vitals = UNCOUNTED
     data_dir: Path = Path()
     shelf: Any = None  # knowledge.shelf.Shelf, for the desk
     extras: dict[str, Any] = field(default_factory=dict)  # scenarios, questions …: loaded once, keyed by room

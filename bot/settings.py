@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     telegram_webhook_url: str | None = None
     telegram_webhook_secret: SecretStr | None = None
     listen: str = "127.0.0.1:8080"
+    status_listen: str | None = None
     admins: str = ""
     zone: str = "Asia/Shanghai"
     language: str | None = None
@@ -60,12 +61,28 @@ class Settings(BaseSettings):
             raise ValueError("not a database URL that we know; try sqlite:///coach.db or postgresql://user@host/name")
         return value or None
 
-    @field_validator("listen")
+    @field_validator("listen", "status_listen")
     @classmethod
-    def _host_and_port(cls, value: str) -> str:
+    def _host_and_port(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise ValueError("not host:port; try 127.0.0.1:8080")
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError("not a level; try DEBUG, INFO, WARNING or ERROR")
+        return value.upper()
+
+    @field_validator("log_format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if value not in ("text", "json"):
+            raise ValueError("not a format; try text or json")
         return value
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.errors import ModelFailed
 from bot.people import Person
-from bot.ports import App, ChatModel, Listen, ModelAnswer
+from bot.ports import UNCOUNTED, App, ChatModel, Listen, ModelAnswer, Vitals
 from bot.store.usage import SPENT, day_of
 from bot.turns import Record
 
@@ -21,7 +21,7 @@ async def metered(app: App, person: Person) -> tuple[App, Meter | None]:
     spent = int((await app.store.rows(SPENT, person=person.id, day=day))[0]["tokens"])
     limit = app.settings.llm_daily_tokens
     prices = app.settings.llm_price_input, app.settings.llm_price_output
-    meter = Meter(app.model, day, limit - spent if limit else None, prices)
+    meter = Meter(app.model, day, limit - spent if limit else None, prices, app.vitals)
     return replace(app, model=meter), meter
 
 
@@ -33,6 +33,7 @@ class Meter:
     day: str
     left: int | None
     prices: tuple[float, float]  # per million tokens in and out
+    vitals: Vitals = UNCOUNTED
     answers: list[ModelAnswer] = field(default_factory=list)
     failures: int = 0
 
@@ -53,10 +54,12 @@ class Meter:
             raise ModelFailed("budget", "the person's tokens for today are used up (COACH_LLM_DAILY_TOKENS)")
         try:
             answer = await self.model.answer(prompt, system=system, schema=schema, max_tokens=max_tokens, listen=listen)
-        except ModelFailed:
+        except ModelFailed as error:
             self.failures += 1
+            self.vitals.model_failed(self.name, error.kind)
             raise
         self.answers.append(answer)
+        self.vitals.model_answered(answer, self._cost(answer.input_tokens, answer.output_tokens))
         if self.left is not None:
             self.left -= answer.input_tokens + answer.output_tokens
         return answer
@@ -69,8 +72,10 @@ class Meter:
     def _row(self, name: str, failures: int) -> dict[str, Any]:
         mine = [item for item in self.answers if item.model == name]
         tokens = sum(item.input_tokens for item in mine), sum(item.output_tokens for item in mine)
-        cost = (tokens[0] * self.prices[0] + tokens[1] * self.prices[1]) / 1e6
         return {
             "day": self.day, "model": name, "calls": len(mine), "failures": failures,
-            "input_tokens": tokens[0], "output_tokens": tokens[1], "cost": cost,
+            "input_tokens": tokens[0], "output_tokens": tokens[1], "cost": self._cost(*tokens),
         }  # fmt: skip
+
+    def _cost(self, read: int, written: int) -> float:
+        return (read * self.prices[0] + written * self.prices[1]) / 1e6

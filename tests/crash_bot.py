@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
 from pathlib import Path
 
 from bot.app import open_app
-from bot.commands.telegram import mail_of, quiet_libraries, serve_telegram, stop_on_signals
+from bot.commands.telegram import mail_of, serve_telegram, stop_on_signals
 from bot.errors import SetupProblem
 from bot.frontends.telegram_chat import TelegramChat, open_bot
+from bot.logbook import open_logbook
 from bot.settings import read_settings
 
 
@@ -19,8 +19,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     settings = read_settings(parser.parse_args().data)
-    logging.basicConfig(level=logging.INFO)
-    quiet_libraries(settings.log_level)
+    open_logbook(settings.log_level, settings.log_format)
     try:
         async with open_app(settings, playbook=False, retrieval=False, model=False, purpose="coach telegram") as app:
             chat = TelegramChat(app, mail_of(app), open_bot(settings))

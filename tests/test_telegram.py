@@ -345,7 +345,7 @@ async def test_a_group_hears_only_what_is_meant_for_it_and_nothing_private(house
 
 
 async def test_no_words_and_no_secrets_reach_the_log(house: App, api: BotApi, caplog: pytest.LogCaptureFixture) -> None:
-    from bot.commands.telegram import quiet_libraries
+    from bot.logbook import quiet_libraries
 
     caplog.set_level(logging.INFO)
     quiet_libraries("INFO")

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import importlib
 import inspect
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import CoachError
+from bot.logbook import open_logbook
 from bot.settings import Settings, read_settings
 
 
@@ -62,8 +62,7 @@ def _cure(error: OSError) -> str:
 
 
 def _log_to_stderr(options: argparse.Namespace) -> None:
-    level = logging.DEBUG if getattr(options, "verbose", False) else logging.WARNING
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    open_logbook("WARNING", "text", verbose=getattr(options, "verbose", False))
 
 
 def settings_of(options: argparse.Namespace) -> Settings:

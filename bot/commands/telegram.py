@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from bot import reminders
 from bot.commands import ProgressLine, settings_of
 from bot.errors import SetupProblem
 from bot.frontends.telegram_chat import TelegramChat, open_bot, webhook_secret
+from bot.logbook import open_logbook
 from bot.mailbox import LEASE
 from bot.membership import CLAIM_DAYS, invitation, listed
 from bot.people import Role
@@ -39,9 +41,10 @@ async def run(options: argparse.Namespace) -> int:
     from bot.app import open_app
 
     settings = settings_of(options)
-    quiet_libraries(settings.log_level, verbose=options.verbose)
+    open_logbook(settings.log_level, settings.log_format, verbose=options.verbose)
     bot = open_bot(settings)
     async with open_app(settings, progress=ProgressLine(), purpose="coach telegram") as app:
+        app = watched(app)
         chat = TelegramChat(app, mail_of(app), bot)
         stop_on_signals(chat)
         await serve_telegram(app, chat, settings)
@@ -53,11 +56,14 @@ def mail_of(app: App) -> Mail:
     return Mail(app.store.engine, "tg:")
 
 
-def quiet_libraries(level: str, *, verbose: bool = False) -> None:
-    """Our own log at the configured level. httpx would write the token (it is part of every address): never below warning."""
-    logging.getLogger("bot").setLevel(logging.DEBUG if verbose else level.upper())
-    for name in ("httpx", "httpcore", "telegram", "uvicorn.access", "aiosqlite", "asyncio"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+def watched(app: App) -> App:
+    """The app with its vitals counted, if there is an address where somebody may look at them."""
+    if not (app.settings.status_listen or app.settings.telegram_webhook_url):
+        return app
+    from bot.vitals import Counters, Timed
+
+    vitals = Counters()
+    return replace(app, vitals=vitals, retriever=Timed(app.retriever, vitals) if app.retriever else app.retriever)
 
 
 def stop_on_signals(chat: TelegramChat) -> None:
@@ -81,13 +87,13 @@ async def serve_telegram(app: App, chat: TelegramChat, settings: Settings, ready
         await offer_claim(app, chat.bot.username)
         await chat.introduce()
         tasks += [asyncio.create_task(chat.mailbox.run()), asyncio.create_task(_sweeping(app)), asyncio.create_task(reminders.run(app))]
-        if settings.telegram_webhook_url:
-            async with listening(chat, settings):
+        async with listening(chat, settings):
+            if settings.telegram_webhook_url:
                 ready()
                 await chat.stopping.wait()
-        else:
-            await one_poller(chat)
-            await chat.poll(ready)
+            else:
+                await one_poller(chat)
+                await chat.poll(ready)
     finally:
         for task in tasks:
             task.cancel()
@@ -109,29 +115,24 @@ async def one_poller(chat: TelegramChat) -> None:
 
 @contextlib.asynccontextmanager
 async def listening(chat: TelegramChat, settings: Settings) -> AsyncIterator[None]:
-    """Our webhook endpoint on COACH_LISTEN, registered with Telegram."""
-    import uvicorn
-
+    """Our HTTP endpoints: status (on COACH_STATUS_LISTEN, else beside the webhook), and the webhook, registered with Telegram."""
+    url = settings.telegram_webhook_url
+    if not url and not settings.status_listen:
+        yield
+        return
+    from bot.frontends.status import Status, serving
     from bot.frontends.webhook import webhook
 
-    url = settings.telegram_webhook_url or ""
     secret = webhook_secret(settings)
-    host, _, port = settings.listen.rpartition(":")
-    app = webhook(urlsplit(url).path or "/", secret, chat.receive)
-    config = uvicorn.Config(app, host=host, port=int(port), log_config=None, access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment,method-assign] # signals are ours
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        if task.done():
-            raise SetupProblem(f"COACH_LISTEN={settings.listen} cannot be listened on. Is the port in use?")
-        await asyncio.sleep(0.02)
-    try:
-        await chat.hook(url, secret)
+    status = Status(chat.app, chat.mail, chat.stopping).routes()
+    async with contextlib.AsyncExitStack() as doors:
+        if settings.status_listen:
+            await doors.enter_async_context(serving(settings.status_listen, status))
+        if url:
+            hook = webhook(urlsplit(url).path or "/", secret, chat.receive)
+            await doors.enter_async_context(serving(settings.listen, [hook] if settings.status_listen else [hook, *status]))
+            await chat.hook(url, secret)
         yield
-    finally:
-        server.should_exit = True
-        await task
 
 
 async def _sweeping(app: App) -> None:

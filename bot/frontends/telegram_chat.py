@@ -179,7 +179,7 @@ class TelegramChat:
     def __init__(self, app: App, mail: Mail, bot: RawBot) -> None:
         self.app, self.mail, self.bot = app, mail, bot
         self.admission = Admission(app)
-        self.mailbox = Mailbox(mail, self, self.answer, self.admission.apologise, app.clock)
+        self.mailbox = Mailbox(mail, self, self.answer, self.admission.apologise, app.clock, vitals=app.vitals)
         self.pace = Pace(time.monotonic)
         self.stopping = asyncio.Event()
         self.trouble: SetupProblem | None = None

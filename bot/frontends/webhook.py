@@ -8,7 +8,6 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,8 +18,8 @@ BIGGEST = 1_000_000  # bytes; real updates are a few kilobytes
 Receive = Callable[[Sequence[dict[str, Any]]], Awaitable[None]]
 
 
-def webhook(path: str, secret: str, receive: Receive) -> Starlette:
-    """An application with one route. Wrong secret: 403. Not JSON: 400. Not stored: 503, so that Telegram comes again."""
+def webhook(path: str, secret: str, receive: Receive) -> Route:
+    """The webhook as a route. Wrong secret: 403. Not JSON: 400. Not stored: 503, so that Telegram comes again."""
 
     async def update(request: Request) -> Response:
         given = request.headers.get("x-telegram-bot-api-secret-token", "")
@@ -41,4 +40,4 @@ def webhook(path: str, secret: str, receive: Receive) -> Starlette:
             return Response(status_code=503)
         return Response()
 
-    return Starlette(routes=[Route(path, update, methods=["POST"])])
+    return Route(path, update, methods=["POST"])

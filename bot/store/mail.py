@@ -114,6 +114,18 @@ class Mail:
             left, right = [int(await connection.scalar(query) or 0) for query in counts]
         return left, right
 
+    async def waits(self, now: datetime) -> dict[str, float]:
+        """How much waits, and how long (seconds) the oldest has: names as in `vitals.GAUGES`."""
+        ours = t.outbox.c.chat.startswith(self.prefix, autoescape=True)
+        unanswered = sa.select(sa.func.count(), sa.func.min(t.inbox.c.received)).where(t.inbox.c.state == "new")
+        unsent = sa.select(sa.func.count(), sa.func.min(t.outbox.c.at)).where(t.outbox.c.state == "waiting", ours)
+        found: dict[str, float] = {}
+        async with self.reader.connect() as connection:
+            for query, length, age in ((unanswered, "coach_inbox_waiting", "coach_inbox_age_seconds"), (unsent, "coach_outbox_waiting", "coach_outbox_lag_seconds")):
+                count, oldest = (await connection.execute(query)).one()
+                found |= {length: count, age: (now - aware(oldest)).total_seconds() if oldest else 0.0}
+        return found
+
     async def pending(self, chat: str) -> Pending:
         """What is to be done in a chat: posts to deliver, the oldest unanswered letter, whether more wait behind it."""
         mine = sa.select(t.inbox).where(t.inbox.c.chat == chat, t.inbox.c.state == "new").order_by(t.inbox.c.ordinal).limit(2)
