@@ -6,6 +6,9 @@ import asyncio
 import io
 import json
 import logging
+import os
+import re
+import zipfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +20,18 @@ from aiohttp import ClientSession
 from bot_api import TOKEN, BotApi
 from telegram_house import empty_house, free_port, running, with_webhook
 
+from bot.app import open_app
 from bot.commands.telegram import mail_of, watched
 from bot.errors import ModelFailed, SetupProblem
 from bot.frontends.status import Status
 from bot.logbook import open_logbook, turn
 from bot.people import Person, Role
+from bot.phrases import say
 from bot.ports import App, ModelAnswer
-from bot.settings import read_settings
+from bot.privacy import sweep
+from bot.settings import Settings, read_settings
 from bot.spending import metered
+from bot.store import SqlStore
 from bot.vitals import Counters, Timed
 
 REP = 22
@@ -232,3 +239,68 @@ def test_searches_are_timed_and_the_rest_is_the_retrievers(playbook: App) -> Non
     assert timed.version == playbook.retriever.version
     text = vitals.text({}).decode()
     assert value(text, 'coach_stage_seconds_count{stage="search"}') == value(text, 'coach_stage_seconds_count{stage="read"}') == 1
+
+
+# -- forgotten -------------------------------------------------------------------------------------------
+
+
+async def test_nothing_of_a_forgotten_person_is_left_in_any_file(settings: Settings, api: BotApi, tmp_path: Path, restored_logging: None) -> None:
+    """Byte for byte: database, write-ahead log, views, exports, uploads, our log, and a backup made afterwards."""
+    from bot.backups import write_backup
+
+    data = settings.data_dir
+    with (data / "bot.log").open("w") as logged:
+        open_logbook("INFO", "json", stream=logged)
+        async with open_app(settings, seed=1) as app:
+            await app.store.welcome(Person("tg:778899", frozenset({Role.REP}), "Unverwechselbar", chat="tg:778899", language="zh"), app.clock())
+            someone = api.person(778899, "Unverwechselbar", "zh-hans")
+            async with running(app, api) as chat:
+                someone.says("蓝鲸港口的采购把我推给设备部,设备部又推回来,没人牵头")
+                someone.says("/feedback Zebraklausel fehlt")
+                await someone.messages(2)
+                assert {"蓝鲸", "Zebraklausel", "778899"} <= {word for word in TRACES if word in everything_under(data)}, "the search itself is blind"
+                someone.says("/privacy")
+                await someone.answer()
+                someone.presses(say("zh", "privacy.export"))
+                await someone.messages(2)
+                someone.presses(say("zh", "privacy.forget"))
+                await someone.answer()
+                someone.presses(say("zh", "privacy.forget_all"))
+                assert await someone.answer() == say("zh", "privacy.forgotten_all")
+                await chat.mailbox.idle()
+            for path in (data / "exports").iterdir():
+                os.utime(path, (0, 0))  # a day later
+            await sweep(app)
+            assert isinstance(app.store, SqlStore)
+            await write_backup(app.store.engine, tmp_path / "backup.zip", app.clock())
+    with zipfile.ZipFile(tmp_path / "backup.zip") as archive:
+        backup = "".join(archive.read(name).decode() for name in archive.namelist())
+    left = everything_under(data) + backup
+    assert "coach" in left and [word for word in TRACES if word in left] == []
+
+
+TRACES = ("蓝鲸", "Zebraklausel", "Unverwechselbar", "778899")
+
+
+def everything_under(folder: Path) -> str:
+    """The bytes of all files as text, with JSON's escapes undone."""
+    raw = b"\n".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+    text = raw.decode("utf-8", "ignore")
+    return text + re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text)
+
+
+async def test_what_is_older_than_the_company_keeps_goes_and_the_audit_stays(house: App) -> None:
+    from datetime import timedelta
+
+    from bot.conversation import serve
+    from bot.turns import Incoming, Record, Reply
+
+    person, now = Person(f"tg:{REP}", frozenset({Role.REP}), "P", chat=f"tg:{REP}", language="en"), house.clock()
+    for age in (400, 10):
+        await serve(house, person, Incoming(f"x{age}", f"tg:{REP}", person.id, now - timedelta(days=age), command="settings"))
+    session = await house.store.session("c", "admin")
+    old = Incoming("a1", "c", "admin", now - timedelta(days=400))
+    await house.store.keep(old, session, Reply((), "en"), [Record("audit", {"what": "changed"})])
+    await sweep(house)
+    assert [row["incoming"] for row in await house.store.rows("SELECT incoming FROM turns")] == ["x10"]
+    assert len(await house.store.rows("SELECT * FROM audit")) == 1

@@ -207,6 +207,9 @@ class SqlStore:
             await connection.execute(t.inbox.update().where(t.inbox.c.state == "done", t.inbox.c.chat != "").values(chat="", person=""))
             await connection.execute(t.polls.delete().where(t.polls.c.at < history))
             await connection.execute(t.invitations.delete().where(t.invitations.c.until < history))
+        if self.engine.dialect.name == "sqlite":  # the write-ahead log holds deleted words until it is written back and emptied
+            async with self.reader.connect() as connection:
+                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def rows(self, query: str, **values: Any) -> list[Mapping[str, Any]]:
         async with self.reader.connect() as connection:

@@ -61,10 +61,10 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """WAL, full durability, and no implicit transactions (we say BEGIN ourselves)."""
+    """WAL, full durability, deleted words overwritten, and no implicit transactions (we say BEGIN ourselves)."""
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
