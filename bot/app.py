@@ -130,19 +130,20 @@ def _lock_or_explain(lock: IO[str], path: Path, purpose: str) -> None:
 async def stock(shelf: Shelf, settings: Settings) -> None:
     """Bring the bundled cards on the shelf up to date.
 
-    A card comes in only if this very text was never on the shelf: so a team card with the same id is not
-    overwritten, and what trainers retired or rolled back stays as they left it.
+    A card comes in only if this very text was never on the shelf, and never over a team card with the same id
+    (`desk.newer` shows the difference); what trainers retired stays away, whatever the new text.
     """
     history = await shelf.history()
     if history and not any(item["author"] == "bundled" for item in history):
         return  # filled with other content only (coach ingest --no-playbook)
     here = {item.document: item for item in await shelf.documents()}
-    seen = await shelf.seen()
+    seen, taken_off = await shelf.seen(), await shelf.taken_off()
     sources = {path.stem: path for path in sorted((settings.playbook_dir or bundled_playbook()).glob("*.md"))}
     changed = [
         path
         for card_id, path in sources.items()
-        if (card_id, _sha256(path)) not in seen and (card_id not in here or here[card_id].owner == "bundled")
+        if (card_id, _sha256(path)) not in seen
+        and (here[card_id].owner if card_id in here else taken_off.get(card_id, "bundled")) == "bundled"
     ]
     gone = [item.document for item in here.values() if item.owner == "bundled" and item.document not in sources]
     if changed or gone:

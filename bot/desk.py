@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,13 +39,15 @@ from bot.turns import (
     Say,
     choices,
 )  # fmt: skip
+from knowledge.cards import BUNDLED, parse_card, read_source
 from knowledge.notes import ANSWER, MAX_SITUATIONS, Note, note_edition, note_id, note_of, title_for
 from knowledge.passages import Passage
-from knowledge.shelf import Edition
+from knowledge.shelf import Edition, card_edition
 
 SAMPLES = 2  # passages shown in a preview
 REMARKS = 6  # remarks shown in a preview; the rest is counted
 FIXES = 8  # corrections shown at once
+DIFFERENCES = 40  # changed lines shown at once
 FIELDS = ("title", "situations", "text")
 
 
@@ -158,8 +161,9 @@ def _preview(edition: Edition, draft: int, language: Language) -> list[Block]:
     return blocks
 
 
-def _decision(draft: int, language: Language, *, fixes: bool, replaces: bool = False) -> Offer:
+def _decision(draft: int, language: Language, *, fixes: bool, replaces: bool = False, compared: bool = False) -> Offer:
     pairs = [("publish_replacing" if replaces else "publish", f"desk:publish:{draft}")]
+    pairs += [("compare", f"desk:diff:{draft}")] if replaces and not compared else []
     pairs += [("fix", f"desk:fix:{draft}")] if fixes else []
     return _offer(language, [*pairs, ("discard", f"desk:discard:{draft}")], say(language, "desk.decide"))
 
@@ -264,14 +268,9 @@ async def _publish(app: App, person: Person, session: Session, incoming: Incomin
     row = await _draft(app, incoming)
     number, told = await publish(app, row["id"], person.id, here=incoming.chat)
     await _refresh(app)
-    blocks = [Say(say(language, "desk.published", title=_title(row), version=number))]
+    blocks = [Say(say(language, "desk.published", title=row["title"], version=number))]
     blocks += [Say(say(language, "desk.told", count=told), "note")] if told else []
     return _screen(session.doing(Idle()), language, *blocks)
-
-
-def _title(row: Mapping[str, Any]) -> str:
-    """The title of a revision (its document's may be another revision's)."""
-    return str(row["details"].get("title", row["title"]))
 
 
 async def publish(app: App, draft: int, author: str, *, here: str = "") -> tuple[int, int]:
@@ -287,7 +286,7 @@ async def publish(app: App, draft: int, author: str, *, here: str = "") -> tuple
     ids = [int(item) for item in row["details"].get("gaps", [])]
     letters = await _letters(app, ids, row, here) if ids else {}
     closing = answered(ids, row["document"], letters, app.clock()) if ids else []
-    note = row["details"].get("file") or _title(row)
+    note = row["details"].get("file") or row["title"]
     try:
         number = await app.shelf.publish_draft(draft, at=app.clock(), author=author, note=note, also=[sa.insert(audit).values(**entry), *closing])
     except LookupError:
@@ -314,7 +313,7 @@ def _letter(gap: Mapping[str, Any], row: Mapping[str, Any]) -> Aside:
     language: Language = "en" if gap["language"] == "en" else "zh"
     blocks: list[Block] = [Say(say(language, "desk.answered", question=gap["text"][:120]))]
     if row["details"].get("note"):
-        blocks.append(Quote(note_of(row["content"]).text[:600], Citation(f"{row['document']}/1", _title(row), _title(row), "document"), "", "passage"))
+        blocks.append(Quote(note_of(row["content"]).text[:600], Citation(f"{row['document']}/1", row["title"], row["title"], "document"), "", "passage"))
     return Aside(gap["chat"], Reply(tuple(blocks), language, "chat"), key=f"gap:{gap['id']}")
 
 
@@ -361,7 +360,8 @@ async def _show(app: App, person: Person, session: Session, incoming: Incoming, 
 async def _edition(app: App, row: Mapping[str, Any]) -> Edition:
     """A stored revision as an edition again."""
     passages = tuple(await app.shelf.draft_passages(row["id"]))
-    return Edition(row["document"], row["kind"], row["details"].get("title", row["title"]), row["content"], row["sha256"], passages, details=row["details"])
+    source = row["details"].get("source", "")
+    return Edition(row["document"], row["kind"], row["title"], row["content"], row["sha256"], passages, row["owner"], source, row["details"])
 
 
 # ------------------------------------------------------------------ notes: a text becomes an answer
@@ -443,7 +443,64 @@ async def docs(app: App, person: Person, session: Session, incoming: Incoming, l
     bundled = len(found) - len(team)
     text = say(language, "desk.docs", count=len(team), bundled=bundled, version=await app.shelf.version())
     offer = Offer(tuple(Choice(item.title[:40], f"desk:doc:{item.revision}") for item in team[:20]), say(language, "desk.docs_pick") if team else "")
-    return _screen(session, language, Say(text), *([offer] if team else []), _offer(language, [("versions", "desk:versions")]))
+    return _screen(session, language, Say(text), *([offer] if team else []), *await _news_offer(app, found, language), _offer(language, [("versions", "desk:versions")]))
+
+
+async def newer(app: App) -> dict[str, tuple[Path, str]]:
+    """Cards that the team has replaced and whose text in the product has changed since: the product's files and their hashes.
+
+    An upgrade never overwrites a team's card: what it says now is shown until the team takes it or keeps its own.
+    """
+    from knowledge.ingest import sha256_of
+
+    folder, seen = app.settings.playbook_dir or BUNDLED, await app.shelf.seen()
+    kept = [row["details"] if isinstance(row["details"], dict) else json.loads(row["details"]) for row in await app.store.rows("SELECT details FROM audit WHERE what = 'kept-ours'")]
+    seen |= {(item.get("document", ""), item.get("sha256", "")) for item in kept}
+    cards = [item.document for item in await app.shelf.documents() if item.kind == "card" and item.owner == "team"]
+    files = {card: folder / f"{card}.md" for card in cards if (folder / f"{card}.md").is_file()}
+    found = {card: (path, sha256_of(path)) for card, path in files.items()}
+    return {card: (path, sha256) for card, (path, sha256) in found.items() if (card, sha256) not in seen}
+
+
+async def _news_offer(app: App, found: Sequence[Any], language: Language) -> list[Block]:
+    changed = await newer(app)
+    rows = [Choice(item.title[:40], f"desk:news:{item.revision}") for item in found if item.document in changed]
+    return [Offer(tuple(rows), say(language, "desk.newer"))] if rows else []
+
+
+async def _product_card(app: App, incoming: Incoming) -> tuple[Mapping[str, Any], str, str]:
+    """A team's card, and the text and hash of the product's newer one."""
+    row = await _draft(app, incoming)
+    changed = await newer(app)
+    if row["document"] not in changed:
+        raise CannotHelp("core.old_button")
+    path, sha256 = changed[row["document"]]
+    return row, read_source(path), sha256
+
+
+async def _news(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
+    """What the product's new version of a card says against the team's."""
+    row, source, _ = await _product_card(app, incoming)
+    lines = _shown(diff(row["content"], source), language)
+    offer = _offer(language, [("take", f"desk:take:{row['id']}"), ("keep_ours", f"desk:keep:{row['id']}")])
+    return _screen(session, language, Say(say(language, "desk.news_head", title=row["title"])), Say(lines), offer)
+
+
+async def _take(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
+    """The product's version as a draft: checked and decided on like any other."""
+    row, source, sha256 = await _product_card(app, incoming)
+    edition = card_edition(parse_card(source, row["document"]), source, sha256, "bundled")
+    remarks, replaces = await _examined(app, edition)
+    edition = replace(edition, details={"checks": remarks, "replaces": replaces})
+    draft = await app.shelf.draft(edition, at=incoming.at, author=person.id)
+    return _screen(session.doing(Publishing(str(draft))), language, *_preview(edition, draft, language))
+
+
+async def _keep(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
+    """The team's version stays; the product's is not mentioned again until it changes."""
+    row, _, sha256 = await _product_card(app, incoming)
+    entry = {"what": "kept-ours", "details": {"document": row["document"], "sha256": sha256}}
+    return _screen(session, language, Say(say(language, "desk.kept_ours", title=row["title"])), records=[Record("audit", entry)])
 
 
 async def _doc(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
@@ -451,7 +508,7 @@ async def _doc(app: App, person: Person, session: Session, incoming: Incoming, l
     count = len(await app.shelf.draft_passages(row["id"]))
     history = await app.shelf.history(row["document"])
     blocks: list[Block] = [
-        Say(row["details"].get("title", row["title"]), "heading"),
+        Say(row["title"], "heading"),
         Say(say(language, "desk.doc", passages=count, at=str(row["at"])[:16], versions=", ".join(str(item["number"]) for item in history[:8]))),
     ]
     pairs = [("diff", f"desk:diff:{row['id']}"), ("retire", f"desk:retire:{row['id']}")]
@@ -460,13 +517,29 @@ async def _doc(app: App, person: Person, session: Session, incoming: Incoming, l
 
 
 async def _diff(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
-    """What this revision changed against the one before it."""
+    """What this revision changed against the one before it; what a draft would change in what is published now."""
     row = await _draft(app, incoming)
     before = await app.shelf.previous_revision(row["id"])
+    drafted = row["state"] == "draft"
     if before is None:
         return _screen(session, language, Say(say(language, "desk.first_revision")))
-    lines = diff(before["content"], row["content"])
-    return _screen(session, language, Say(say(language, "desk.diff_head")), Say("\n".join(lines[:40]) or say(language, "desk.no_difference")))
+    lines = diff(readable(before), readable(row))
+    decision = [_decision(row["id"], language, fixes=False, replaces=True, compared=True)] if drafted else []
+    return _screen(session, language, Say(say(language, "desk.diff_published" if drafted else "desk.diff_head")), Say(_shown(lines, language)), *decision)
+
+
+def readable(row: Mapping[str, Any]) -> str:
+    """A revision's text as a person compares it: a note's fields on lines of their own."""
+    if not row["details"].get("note"):
+        return str(row["content"])
+    note = note_of(row["content"])
+    return "\n".join([note.title, *note.situations, note.text])
+
+
+def _shown(lines: Sequence[str], language: Language) -> str:
+    """Changed lines that fit a screen; the rest is counted."""
+    more = [say(language, "desk.more_lines", count=len(lines) - DIFFERENCES)] if len(lines) > DIFFERENCES else []
+    return "\n".join([*lines[:DIFFERENCES], *more]) or say(language, "desk.no_difference")
 
 
 def diff(before: str, after: str) -> list[str]:
@@ -478,7 +551,7 @@ def diff(before: str, after: str) -> list[str]:
 async def _retire(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
     row = await _draft(app, incoming)
     session = session.doing(Publishing("", {"field": "reason", "document": row["document"]}))
-    return _screen(session, language, Say(say(language, "desk.ask_reason", title=row["details"].get("title", row["title"]))))
+    return _screen(session, language, Say(say(language, "desk.ask_reason", title=row["title"])))
 
 
 async def _retired(app: App, person: Person, session: Session, incoming: Incoming, language: Language, document: str, reason: str) -> Outcome:
@@ -567,10 +640,13 @@ _CHOICES: dict[str, Any] = {
     "edit": _edit,
     "doc": _doc,
     "diff": _diff,
+    "news": _news,
+    "take": _take,
+    "keep": _keep,
     "retire": _retire,
     "versions": _versions,
     "back": _back,
     "gap": _gap,
 }
 
-__all__ = ["ANSWER", "add", "choose", "diff", "docs", "hear", "open_gaps", "publish", "report", "retire", "show_gaps", "upload"]
+__all__ = ["ANSWER", "add", "choose", "diff", "docs", "hear", "newer", "open_gaps", "publish", "readable", "report", "retire", "show_gaps", "upload"]

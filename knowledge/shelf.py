@@ -178,9 +178,9 @@ class Shelf:
             )
             if claimed.rowcount != 1:
                 raise LookupError(f"revision {revision} is not a draft")
-            document = (
-                await connection.execute(sa.select(revisions.c.document).where(revisions.c.id == revision))
-            ).scalar_one()
+            drafted = sa.select(revisions.c.document, revisions.c.details).where(revisions.c.id == revision)
+            document, details = (await connection.execute(drafted)).one()
+            await connection.execute(documents.update().where(documents.c.id == document).values(**{"owner": "team", **_documented(details)}))
             await _close(connection, document, number)
             await connection.execute(contents.insert().values(revision=revision, added=number))
             change = {"document": document, "revision": revision, "what": "published"}
@@ -237,7 +237,20 @@ class Shelf:
                 .where(_in_version(number))
                 .order_by(revisions.c.document)
             )  # fmt: skip
-            return [Published(**row._mapping) for row in rows]
+            return [Published(**{**row._mapping, **_documented(row.details)}) for row in rows]
+
+    async def taken_off(self) -> dict[str, str]:
+        """Documents that were published once and are not now, with the author of the version that took them off."""
+        last = (
+            sa.select(revisions.c.document, sa.func.max(contents.c.removed).label("number"))
+            .join_from(contents, revisions, contents.c.revision == revisions.c.id)
+            .group_by(revisions.c.document)
+            .having(sa.func.count() == sa.func.count(contents.c.removed))
+            .subquery()
+        )
+        query = sa.select(last.c.document, versions.c.author).join_from(last, versions, versions.c.number == last.c.number)
+        async with self.engine.connect() as connection:
+            return {document: author for document, author in await connection.execute(query)}
 
     async def passages(self, version: int | None = None) -> list[Passage]:
         """All passages of a version, in shelf order."""
@@ -276,7 +289,7 @@ class Shelf:
                 documents, documents.c.id == revisions.c.document
             )
             row = (await connection.execute(query.where(revisions.c.id == revision))).first()
-            return dict(row._mapping) if row else None
+            return {**row._mapping, **_documented(row.details)} if row else None
 
     async def drafts(self) -> list[Mapping[str, Any]]:
         """Drafts that wait for a decision, newest first."""
@@ -285,12 +298,15 @@ class Shelf:
             return [dict(row._mapping) for row in await connection.execute(query)]
 
     async def previous_revision(self, revision: int) -> Mapping[str, Any] | None:
-        """The published revision of the same document before this one."""
-        mine = sa.select(revisions.c.document).where(revisions.c.id == revision).scalar_subquery()
+        """What stood on the shelf before this revision did; for a draft, what stands there now."""
+        document = sa.select(revisions.c.document).where(revisions.c.id == revision).scalar_subquery()
+        added = sa.select(sa.func.max(contents.c.added)).where(contents.c.revision == revision).scalar_subquery()
+        before = sa.or_(sa.and_(added.is_(None), contents.c.removed.is_(None)), contents.c.removed <= added)
         query = (
             sa.select(revisions)
-            .where(revisions.c.document == mine, revisions.c.id < revision, revisions.c.state == "published")
-            .order_by(revisions.c.id.desc())
+            .join_from(contents, revisions, contents.c.revision == revisions.c.id)
+            .where(revisions.c.document == document, revisions.c.id != revision, before)
+            .order_by(contents.c.removed.desc(), revisions.c.id.desc())
         )
         async with self.engine.connect() as connection:
             row = (await connection.execute(query)).first()
@@ -407,7 +423,7 @@ async def _add_revision(
     inserted = await connection.execute(
         revisions.insert().values(
             document=edition.id, sha256=edition.sha256, content=edition.content, state=state, author=author, at=at,
-            details=json.loads(json.dumps(dict(edition.details), default=str)) | {"title": edition.title},
+            details=json.loads(json.dumps(dict(edition.details), default=str)) | {key: values[key] for key in _OF_REVISION},
         )
     )  # fmt: skip
     assert inserted.inserted_primary_key is not None
@@ -423,6 +439,14 @@ async def _add_revision(
     for start in range(0, len(rows), 500):
         await connection.execute(passages.insert(), rows[start : start + 500])
     return revision
+
+
+_OF_REVISION = ("title", "owner", "source")  # of a document, but may differ from revision to revision: kept in its details
+
+
+def _documented(details: Mapping[str, Any]) -> dict[str, Any]:
+    """What a revision's details say of its document; older ones lack some of it."""
+    return {key: details[key] for key in _OF_REVISION if key in details}
 
 
 def _passage_select() -> sa.Select[Any]:

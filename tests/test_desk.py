@@ -3,6 +3,7 @@
 import argparse
 import csv
 import re
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -217,6 +218,92 @@ async def test_a_card_with_a_bundled_id_overrides_it_and_stays_after_a_restart(a
     cards = await app.shelf.cards()
     assert cards["buck-passing"].title.zh == "我们的说法：推诿"
     assert "ka-org" not in cards
+
+
+def card_file(folder: Path, title: str, card: str = "buck-passing") -> Path:
+    """A bundled card under a title of somebody's own."""
+    source = (bundled_playbook() / f"{card}.md").read_text("utf-8")
+    path = folder / f"{card}.md"
+    path.write_text(re.sub(r"^title: .*$", f'title: {{zh: "{title}", en: "{title}, in English"}}', source, count=1, flags=re.MULTILINE), encoding="utf-8")
+    return path
+
+
+async def owner_of(app: App, card: str = "buck-passing") -> str:
+    return next(item.owner for item in await app.shelf.documents() if item.document == card)
+
+
+async def test_a_drafted_card_with_a_bundled_id_becomes_the_teams_and_an_upgrade_only_shows_what_it_would_change(trainer: Desk, tmp_path: Path) -> None:
+    app = trainer.app
+    await trainer.sends(card_file(tmp_path, "我们的推诿"))
+    await trainer.taps("发布并替换旧版")
+    assert await owner_of(app) == "team"
+    assert "我们的推诿" in [item.title for item in await app.shelf.documents()]
+    newer = tmp_path / "newer"
+    shutil.copytree(bundled_playbook(), newer)
+    card_file(newer, "产品的新说法")
+    upgraded = replace(app, settings=app.settings.model_copy(update={"playbook_dir": newer}))
+    await stock(app.shelf, upgraded.settings)
+    assert (await app.shelf.cards())["buck-passing"].title.zh == "我们的推诿"
+    trainer.app = upgraded
+    assert "产品更新了这些卡片" in await trainer.says("/docs")
+    listed = next(offer for offer in trainer.reply.of(Offer) if "产品更新" in offer.text)
+    shown = plain(await trainer.turn(choice=listed.choices[0].token))
+    assert '− title: {zh: "我们的推诿"' in shown
+    assert '+ title: {zh: "产品的新说法"' in shown
+    decision = trainer.reply
+    await trainer.taps("保留我们的")
+    assert "产品更新了" not in await trainer.says("/docs")
+    async with app.store.engine.begin() as connection:  # type: ignore[attr-defined]
+        await connection.execute(t.audit.delete().where(t.audit.c.what == "kept-ours"))
+    trainer.reply = decision
+    await trainer.taps("换成产品的版本")
+    await trainer.taps("发布并替换旧版")
+    assert (await app.shelf.cards())["buck-passing"].title.zh == "产品的新说法"
+    assert await owner_of(app) == "bundled"
+    assert "产品更新了" not in await trainer.says("/docs")
+
+
+async def test_rolled_back_to_the_products_card_it_is_the_products_again(trainer: Desk, tmp_path: Path) -> None:
+    app = trainer.app
+    before = await app.shelf.version()
+    await trainer.sends(card_file(tmp_path, "我们的推诿"))
+    await trainer.taps("发布并替换旧版")
+    await app.shelf.rollback(before, at=app.clock(), author="local")
+    assert await owner_of(app) == "bundled"
+
+
+async def test_what_trainers_retired_stays_away_when_the_product_words_it_anew(app: App, tmp_path: Path) -> None:
+    await app.shelf.publish(retire=["buck-passing"], at=app.clock(), author="local")
+    newer = tmp_path / "newer"
+    shutil.copytree(bundled_playbook(), newer)
+    card_file(newer, "产品的新说法")
+    card_file(newer, "另一张也改了", "ka-org")
+    await stock(app.shelf, app.settings.model_copy(update={"playbook_dir": newer}))
+    cards = await app.shelf.cards()
+    assert "buck-passing" not in cards
+    assert cards["ka-org"].title.zh == "另一张也改了"
+
+
+async def test_a_draft_is_compared_with_what_is_published_now(trainer: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "policy.md"
+    for number in (30, 20):
+        path.write_text(f"# 付款\n首付款不得低于{number}%。", encoding="utf-8")
+        await trainer.sends(path)
+        await trainer.taps("发布并替换旧版" if number == 20 else "发布")
+    path.write_text("# 付款\n首付款不得低于40%。", encoding="utf-8")
+    await trainer.sends(path)
+    early = trainer.reply
+    path.write_text("# 付款\n首付款不得低于10%。", encoding="utf-8")
+    await trainer.sends(path)
+    await trainer.taps("发布并替换旧版")
+    trainer.reply = early  # drafted before what is published now
+    shown = await trainer.taps("和现在发布的比")
+    assert "与现在发布的相比" in shown
+    assert "− 首付款不得低于10%。\n+ 首付款不得低于40%。" in shown
+    await trainer.taps("发布并替换旧版")
+    await trainer.says("/docs")
+    await trainer.taps("付款")
+    assert "− 首付款不得低于10%。\n+ 首付款不得低于40%。" in await trainer.taps("和上一版比")
 
 
 async def gap(app: App, person: str, text: str, chat: str = "", language: str = "zh") -> None:

@@ -68,7 +68,13 @@ async def _docs(app: App, options: argparse.Namespace) -> int:
         {"id": item.document, "kind": item.kind, "owner": item.owner, "title": item.title, "revision": item.revision, "by": item.author, "at": str(item.at)[:16]}
         for item in await app.shelf.documents()
     ]
-    return _print(options, rows, "{id}  {owner} {kind}  {title}")
+    changed = await desk.newer(app)
+    for row in rows:
+        row["newer"] = row["id"] in changed
+    code = _print(options, rows, "{id}  {owner} {kind}  {title}")
+    if changed and not options.json:
+        print(f"\nThe product has a newer version of {', '.join(sorted(changed))}; your team's was left alone. What is different: coach docs ID --diff")
+    return code
 
 
 async def _document(app: App, options: argparse.Namespace) -> int:
@@ -77,8 +83,9 @@ async def _document(app: App, options: argparse.Namespace) -> int:
         raise CannotHelp("desk.not_published", id=options.id)
     item = here[options.id]
     if options.diff:
-        content = (await app.shelf.revision(item.revision))["content"]
-        print("\n".join(desk.diff(await _before(app, item), content)) or say("en", "desk.no_difference"))
+        legend, before = await _before(app, item)
+        lines = desk.diff(before, desk.readable(await app.shelf.revision(item.revision)))
+        print("\n".join([legend, *lines]) if lines else say("en", "desk.no_difference"))
         return 0
     passages = await app.shelf.draft_passages(item.revision)
     rows = [{"id": passage.id, "place": passage.place, "polarity": passage.polarity, "text": passage.text, "original": passage.original} for passage in passages]
@@ -91,15 +98,15 @@ async def _document(app: App, options: argparse.Namespace) -> int:
     return 0
 
 
-async def _before(app: App, item: Any) -> str:
+async def _before(app: App, item: Any) -> tuple[str, str]:
     """What to compare with: the bundled card of the same id, or the revision before."""
     from bot.app import bundled_playbook
 
     bundled = (app.settings.playbook_dir or bundled_playbook()) / f"{item.document}.md"
     if item.kind == "card" and item.owner == "team" and bundled.exists():
-        return bundled.read_text(encoding="utf-8")
+        return "− the product's, + your team's", bundled.read_text(encoding="utf-8")
     before = await app.shelf.previous_revision(item.revision)
-    return before["content"] if before else ""
+    return "− the revision before, + now", desk.readable(before) if before else ""
 
 
 async def publish(app: App, options: argparse.Namespace) -> int:
