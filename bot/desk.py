@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from bot import digest, gaps
 from bot.errors import CannotHelp, ContentProblem, ContentProblems, NotAllowed
+from bot.masking import wording
 from bot.people import Person
 from bot.phrases import phrases, say
 from bot.ports import App, Outcome
@@ -246,7 +247,22 @@ async def _withhold(app: App, person: Person, session: Session, incoming: Incomi
     turns = await app.store.rows("SELECT said FROM turns WHERE incoming = :i AND person = :p", i=incoming.text, p=person.id)
     if not turns:
         raise CannotHelp("core.old_button")
-    return _screen(session, language, Say(say(language, "desk.withheld")), records=[Record("gap-withheld", {"text": turns[0]["said"]})])
+    said = turns[0]["said"]
+    asides = await _tell_drafters(app, person, said)
+    return _screen(session, language, Say(say(language, "desk.withheld")), records=[Record("gap-withheld", {"text": said})], asides=asides)
+
+
+async def _tell_drafters(app: App, person: Person, said: str) -> list[Aside]:
+    """Trainers whose open draft holds a withheld question: its words leave the draft, and they hear of it."""
+    ids = {row["id"] for row in await app.store.rows("SELECT id FROM gaps WHERE person = :p AND text = :t", p=person.id, t=said)}
+    asides = []
+    for row in await app.shelf.drafts():
+        author = await app.store.person(row["author"]) if ids & set(row["details"].get("gaps", ())) else None
+        if author and author.chat:
+            language: Language = "en" if author.language == "en" else "zh"
+            blocks = (Say(say(language, "desk.withdrawn_aside")), _offer(language, [("open_draft", f"desk:show:{row['id']}")]))
+            asides.append(Aside(author.chat, Reply(blocks, language, "chat"), key=f"withdrawn:{row['id']}:{max(ids)}"))
+    return asides
 
 
 async def _draft(app: App, incoming: Incoming) -> Mapping[str, Any]:
@@ -353,8 +369,11 @@ async def _apply(app: App, person: Person, session: Session, incoming: Incoming,
 
 async def _show(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
     row = await _draft(app, incoming)
+    if row["state"] != "draft":
+        raise CannotHelp("desk.draft_gone")
     edition = await _edition(app, row)
-    return _screen(session.doing(Publishing(str(row["id"]))), language, *_preview(edition, row["id"], language))
+    blocks = (_note_blocks if row["details"].get("note") else _preview)(edition, row["id"], language)
+    return _screen(session.doing(Publishing(str(row["id"]), {"gaps": row["details"].get("gaps", [])})), language, *blocks)
 
 
 async def _edition(app: App, row: Mapping[str, Any]) -> Edition:
@@ -381,25 +400,34 @@ def _new_note(incoming: Incoming, text: str, situations: Sequence[str] = ()) -> 
 
 
 async def _note_screen(
-    app: App, person: Person, session: Session, incoming: Incoming, language: Language, note: Note, about: Sequence[int] = ()
+    app: App, person: Person, session: Session, incoming: Incoming, language: Language, note: Note, about: Sequence[int] = (), withdrawn: int = 0
 ) -> Outcome:
-    """The note as a draft, with a choice for each field."""
-    edition = note_edition(note, details={"gaps": list(about)})
+    """The note as a draft: `about` are the gaps that it answers, `withdrawn` counts questions that were taken back."""
+    edition = note_edition(note, details={"gaps": list(about), "withdrawn": withdrawn})
     remarks, replaces = await _examined(app, edition)
     edition = replace(edition, details={**edition.details, "checks": remarks, "replaces": replaces})
     before = session.activity.draft if isinstance(session.activity, Publishing) else ""
     if before.isdigit():
         await app.shelf.discard_draft(int(before))
     draft = await app.shelf.draft(edition, at=incoming.at, author=person.id)
+    return _screen(session.doing(Publishing(str(draft), {"gaps": list(about)})), language, *_note_blocks(edition, draft, language))
+
+
+def _note_blocks(edition: Edition, draft: int, language: Language) -> list[Block]:
+    """A drafted note, with a choice for each field."""
+    note, withdrawn = note_of(edition.content), edition.details.get("withdrawn", 0)
+    replaces = bool(edition.details.get("replaces"))
+    pairs = [("publish_replacing" if replaces else "publish", f"desk:publish:{draft}"), *((f"edit_{field}", f"desk:edit:{draft}:{field}") for field in FIELDS)]
+    pairs += [("compare", f"desk:diff:{draft}")] if replaces else []
     situations = "\n".join(f"– {item}" for item in note.situations) or say(language, "desk.no_situations")
-    blocks: list[Block] = [
+    return [
         Say(say(language, "desk.note", title=note.title), "heading"),
         Say(say(language, "desk.note_situations", situations=situations)),
         Quote(note.text, Citation(f"{note.id}/1", note.title, note.title, "document"), say(language, "desk.note_text"), "passage"),
-        *(Say(line, "note") for line in _remarks(remarks, language)),
-        _offer(language, [("publish", f"desk:publish:{draft}"), *((f"edit_{field}", f"desk:edit:{draft}:{field}") for field in FIELDS), ("discard", f"desk:discard:{draft}")], say(language, "desk.decide")),
+        *([Say(say(language, "desk.withdrawn", count=withdrawn), "note")] if withdrawn else []),
+        *(Say(line, "note") for line in _remarks(edition.details.get("checks", ()), language)),
+        _offer(language, [*pairs, ("discard", f"desk:discard:{draft}")], say(language, "desk.decide")),
     ]
-    return _screen(session.doing(Publishing(str(draft), {"gaps": list(about)})), language, *blocks)
 
 
 async def _edit(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
@@ -423,14 +451,24 @@ async def hear(app: App, person: Person, session: Session, incoming: Incoming, l
         case "reason":
             return await _retired(app, person, session, incoming, language, str(state["document"]), text)
         case "text" if not session.activity.draft:
-            note = _new_note(incoming, text, state.get("situations", ()))
-            return await _note_screen(app, person, session, incoming, language, note, state.get("gaps", ()))
+            asked, about = await _still_asked(app, state)
+            withdrawn = len(state.get("situations", ())) - len(asked)
+            return await _note_screen(app, person, session, incoming, language, _new_note(incoming, text, asked), about, withdrawn)
         case "title" | "situations" | "text" as field:
             row = await _draft(app, replace(incoming, text=session.activity.draft))
             value: Any = tuple(line.strip("–- \t") for line in text.split("\n") if line.strip()) if field == "situations" else text
             note = replace(note_of(row["content"]), **{field: value})
-            return await _note_screen(app, person, session, incoming, language, note, row["details"].get("gaps", ()))
+            details = row["details"]
+            return await _note_screen(app, person, session, incoming, language, note, details.get("gaps", ()), details.get("withdrawn", 0))
     raise CannotHelp("desk.draft_open")
+
+
+async def _still_asked(app: App, state: Mapping[str, Any]) -> tuple[list[str], list[int]]:
+    """Of a group that was opened: the wordings and gaps that nobody has withheld or answered meanwhile."""
+    wanted = set(state.get("gaps", ()))
+    rows = [row for row in await app.store.rows(gaps.WAITING) if row["id"] in wanted]
+    words = {wording(row["text"], row["language"]) for row in rows}
+    return [item for item in state.get("situations", ()) if item in words], [row["id"] for row in rows]
 
 
 # ------------------------------------------------------------------ what is published

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bot.masking import mask
+from bot.masking import wording
 from bot.turns import Language
 
 ALIKE = 0.5  # cosine to a group's middle from which a question belongs to it
@@ -37,7 +37,7 @@ def grouped(rows: Sequence[Mapping[str, Any]], similarity: Callable[[Sequence[st
     """Open gaps (rows of OPEN) as groups: those that concern most people first."""
     if not rows:
         return []
-    texts = [mask(row["text"][:500], row["language"]) for row in rows]
+    texts = [wording(row["text"], row["language"]) for row in rows]
     cosines = np.asarray(similarity(texts, texts))
     groups: list[list[int]] = []
     for i in range(len(rows)):

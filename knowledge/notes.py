@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 
 from knowledge.passages import Passage, language_of
 from knowledge.shelf import Edition
@@ -47,6 +48,18 @@ def note_edition(note: Note, *, details: dict[str, object] | None = None) -> Edi
     content = json.dumps(asdict(note), ensure_ascii=False)
     sha256 = hashlib.sha256(content.encode()).hexdigest()
     return Edition(note.id, "document", note.title, content, sha256, passages, source="note", details={"note": True, **(details or {})})
+
+
+def without(note: Note, gone: Collection[str]) -> Note:
+    """The note without the messages whose words are `gone`; a title that was made of one is made anew."""
+    lines = {_letters(line) for text in gone for line in (text, *text.split("\n"))} - {""}
+    kept = tuple(item for item in note.situations if _letters(item) not in lines and not any(_letters(text) in _letters(item) for text in gone))
+    told = note.title in {title_for(text) for text in gone}
+    return replace(note, situations=kept, title=title_for(kept[0] if kept else note.text) if told else note.title)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"\W+", "", text).lower()
 
 
 def note_of(content: str) -> Note:

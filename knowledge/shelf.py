@@ -250,7 +250,7 @@ class Shelf:
         )
         query = sa.select(last.c.document, versions.c.author).join_from(last, versions, versions.c.number == last.c.number)
         async with self.engine.connect() as connection:
-            return {document: author for document, author in await connection.execute(query)}
+            return {row.document: row.author for row in await connection.execute(query)}
 
     async def passages(self, version: int | None = None) -> list[Passage]:
         """All passages of a version, in shelf order."""
@@ -428,6 +428,22 @@ async def _add_revision(
     )  # fmt: skip
     assert inserted.inserted_primary_key is not None
     revision: int = inserted.inserted_primary_key[0]
+    await _add_passages(connection, revision, edition)
+    return revision
+
+
+async def rewrite_draft(connection: AsyncConnection, revision: int, edition: Edition) -> None:
+    """Put other words in the place of an unpublished revision's; a published one stays as it was published."""
+    details = json.loads(json.dumps(dict(edition.details), default=str)) | {"title": edition.title}
+    unpublished = sa.and_(revisions.c.id == revision, revisions.c.state != "published")
+    values = {"content": edition.content, "sha256": edition.sha256, "details": details}
+    done = await connection.execute(revisions.update().where(unpublished).values(**values))
+    if done.rowcount:
+        await connection.execute(passages.delete().where(passages.c.revision == revision))
+        await _add_passages(connection, revision, edition)
+
+
+async def _add_passages(connection: AsyncConnection, revision: int, edition: Edition) -> None:
     rows = [
         {
             "revision": revision, "ordinal": ordinal, "id": item.id, "text": item.text, "place": item.place,
@@ -438,7 +454,6 @@ async def _add_revision(
     ]  # fmt: skip
     for start in range(0, len(rows), 500):
         await connection.execute(passages.insert(), rows[start : start + 500])
-    return revision
 
 
 _OF_REVISION = ("title", "owner", "source")  # of a document, but may differ from revision to revision: kept in its details

@@ -24,7 +24,7 @@ from bot.people import Person, Role
 from bot.ports import App
 from bot.settings import Settings
 from bot.store import tables as t
-from bot.turns import Attachment, File, Incoming, Offer, Picture, Quote, Reply, plain
+from bot.turns import Attachment, File, Incoming, Offer, Picture, Quote, Reply, plain, reply_from_json
 from knowledge.cards import parse_card
 from knowledge.notes import Note, note_edition, note_of, title_for
 from knowledge.shelf import card_edition
@@ -393,6 +393,60 @@ async def test_a_question_voted_down_may_be_withheld_too(trainer: Desk, rep: Des
     assert len(await desk.open_gaps(trainer.app)) == 1
     await rep.taps("不要转给培训师")
     assert await desk.open_gaps(trainer.app) == []
+
+
+async def asked_by_two(app: App, rep: Desk) -> None:
+    """A rep's question that fits nothing, and one like it by somebody else."""
+    await rep.says("量子计算机的散热怎么设计？")
+    await gap(app, "b", "量子计算机散热怎么做")
+
+
+async def test_withheld_words_leave_an_open_draft_and_its_trainer_is_told(trainer: Desk, rep: Desk) -> None:
+    app = trainer.app
+    await app.store.welcome(replace(trainer.person, language="zh"), app.clock())
+    await asked_by_two(app, rep)
+    await trainer.says("/gaps")
+    await trainer.turn(choice=trainer.reply.of(Offer)[0].choices[0].token)
+    await trainer.says("请技术部答复，不要自己猜。")
+    await trainer.taps("改内容")
+    await trainer.says("请技术部的专家答复，不要自己猜。")  # the draft before this one is discarded, and not shown any more
+    await rep.taps("不要转给培训师")
+    async with app.store.engine.connect() as connection:  # type: ignore[attr-defined]
+        kept = (await connection.execute(sa.text("SELECT content, details FROM shelf_revisions WHERE document LIKE 'note-%'"))).all()
+        kept += (await connection.execute(sa.text("SELECT heading, place FROM shelf_passages WHERE id LIKE 'note-%'"))).all()
+    assert len(kept) == 4
+    assert "散热怎么设计" not in str(kept)
+    assert "量子计算机散热怎么做" in str(kept)
+    (told,) = await app.store.rows("SELECT chat, reply FROM outbox WHERE incoming LIKE 'withdrawn:%'")
+    assert told["chat"] == trainer.person.chat
+    button = reply_from_json(told["reply"]).of(Offer)[0].choices[0]
+    shown = plain(await trainer.turn(choice=button.token))
+    assert "有 1 个问法被提问的人收回" in shown
+    assert "– 量子计算机散热怎么做" in shown
+    assert "散热怎么设计" not in shown
+    await trainer.taps("发布")
+    assert [row["chat"] for row in await app.store.rows("SELECT chat FROM outbox WHERE incoming LIKE 'gap:%'")] == ["chat:b"]
+
+
+async def test_words_withheld_while_the_trainer_writes_never_reach_the_draft(trainer: Desk, rep: Desk) -> None:
+    await asked_by_two(trainer.app, rep)
+    await trainer.says("/gaps")
+    await trainer.turn(choice=trainer.reply.of(Offer)[0].choices[0].token)
+    await rep.taps("不要转给培训师")
+    screen = await trainer.says("请技术部答复，不要自己猜。")
+    assert "散热怎么设计" not in screen
+    assert "有 1 个问法被提问的人收回" in screen
+
+
+async def test_words_that_somebody_else_uses_too_stay(trainer: Desk, rep: Desk) -> None:
+    await asked_by_two(trainer.app, rep)
+    await gap(trainer.app, "c", "量子计算机的散热怎么设计？")
+    await trainer.says("/gaps")
+    await trainer.turn(choice=trainer.reply.of(Offer)[0].choices[0].token)
+    await trainer.says("请技术部答复，不要自己猜。")
+    await rep.taps("不要转给培训师")
+    (draft,) = await trainer.app.shelf.drafts()
+    assert "散热怎么设计" in draft["content"]
 
 
 async def test_forwarded_messages_become_drafts(trainer: Desk) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.masking import wording
 from bot.store import tables as t
 from bot.turns import Aside, Incoming, reply_to_json
+from knowledge.notes import note_edition, note_of, without
+from knowledge.shelf import revisions, rewrite_draft
 
 
 def answered(ids: Sequence[int], document: str, letters: Mapping[int, Aside], at: datetime) -> list[sa.Executable]:
@@ -32,6 +35,22 @@ def _letter(aside: Aside, at: datetime, still_open: sa.ColumnElement[bool]) -> s
 
 
 async def write_gap_withheld(connection: AsyncConnection, incoming: Incoming, data: Mapping[str, Any]) -> None:
-    """A question of the person, by its words, is kept from the trainers, however often they asked it."""
+    """A question of the person, by its words, is kept from the trainers, however often they asked it: in drafts, too."""
     mine = sa.and_(t.gaps.c.person == incoming.person, t.gaps.c.text == data["text"])
     await connection.execute(t.gaps.update().where(mine).values(withheld=True))
+    rows = (await connection.execute(sa.select(t.gaps.c.id, t.gaps.c.text, t.gaps.c.language).where(mine))).all()
+    drafts = sa.select(revisions).where(revisions.c.state != "published", revisions.c.document.like("note-%"))
+    for draft in (await connection.execute(drafts)).all():
+        if {row.id for row in rows} & set(draft.details.get("gaps", ())):
+            await _take_out(connection, draft, {wording(row.text, row.language) for row in rows})
+
+
+async def _take_out(connection: AsyncConnection, draft: Any, words: set[str]) -> None:
+    """Withheld words leave a note that is not published yet, unless somebody else asks in the same words."""
+    still_open = sa.and_(t.gaps.c.id.in_(draft.details["gaps"]), ~t.gaps.c.withheld)
+    others = (await connection.execute(sa.select(t.gaps.c.id, t.gaps.c.text, t.gaps.c.language).where(still_open))).all()
+    gone = words - {wording(row.text, row.language) for row in others}
+    if gone:
+        checks = [item for item in draft.details.get("checks", ()) if not any(text[:20] in str(item) for text in gone)]
+        details = {**draft.details, "gaps": [row.id for row in others], "checks": checks, "withdrawn": draft.details.get("withdrawn", 0) + len(gone)}
+        await rewrite_draft(connection, draft.id, note_edition(without(note_of(draft.content), gone), details=details))
