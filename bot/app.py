@@ -19,7 +19,7 @@ from bot.people import Person, Role
 from bot.ports import App
 from bot.settings import Settings
 from bot.store import SqlStore
-from bot.store.database import open_engine
+from bot.store.database import alone, open_engine
 from knowledge.shelf import Edition, Shelf, card_edition
 
 Progress = Callable[[str, int, int], None]  # what, done, of
@@ -52,7 +52,8 @@ async def open_app(
         try:
             shelf, store = Shelf(engine), SqlStore(engine)
             if playbook:
-                await stock(shelf, settings)
+                async with alone(engine):
+                    await stock(shelf, settings)
             if retrieval:
                 from knowledge.views import Views
 

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 TRIES = 3  # failed tries after which a letter is parked
 CRASHES = 6  # tries (interrupted ones count) after which it is not tried again
-LEASE = timedelta(seconds=120)
+LEASE = timedelta(seconds=30)  # a killed replica's chats are taken over after this time; renewed every few seconds
+RENEW_EVERY = 5  # scans of the mailbox
 TURN_LIMIT = 900.0  # seconds: a turn that takes longer counts as failed
 
 
@@ -93,6 +94,7 @@ class Mailbox:
     holds: set[str] = field(default_factory=set)  # other leases to keep alive
     _busy: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _again: set[str] = field(default_factory=set)
+    _unnoted: dict[int, Receipt] = field(default_factory=dict)  # delivered while the database was away, by post
     _stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -118,8 +120,8 @@ class Mailbox:
             try:
                 self.wake(await self.mail.waiting(self.clock()))
                 beat += 1
-                if beat % 20 == 0:
-                    await self.mail.renew([*self._busy, *self.holds], self.name, self.clock() + LEASE)
+                if beat % RENEW_EVERY == 0:
+                    await self.mail.renew([*self._busy, *self.holds], self.name, LEASE)
             except Exception as error:  # a database that is away for a while comes back
                 log.error("the mailbox cannot be read; trying again\n%s", where(error))
                 await asyncio.sleep(2)
@@ -142,7 +144,7 @@ class Mailbox:
     async def _work(self, chat: str) -> None:
         """Everything that waits in a chat, in order. The boundary where a failing chat stops and is logged."""
         try:
-            if await self.mail.hold(chat, self.name, self.clock(), LEASE):
+            if await self.mail.hold(chat, self.name, LEASE):
                 more = True
                 while more and not self._stopping:
                     self._again.discard(chat)
@@ -209,16 +211,15 @@ class Mailbox:
         parcels = self.carrier.pack(post)
         messages = list(post.messages[: post.sent])
         try:
-            for parcel in parcels[post.sent :]:
+            if (receipt := self._unnoted.pop(post.id, None)) and receipt.message not in messages:
+                await self._note(post, messages, receipt, len(parcels))
+            for parcel in parcels[len(messages) :]:
                 async with self._couriers:
                     with turn(_turn_of(post)), self.vitals.stage("deliver"):
                         receipt = await self.carrier.carry(post, parcel)
                         log.info("a message was delivered")
                     self.vitals.happened("delivered")
-                    messages.append(receipt.message)
-                    await self.mail.delivered(
-                        post, messages, all_sent=len(messages) >= len(parcels), poll=receipt.poll, token=receipt.token, at=self.clock()
-                    )
+                    await self._note(post, messages, receipt, len(parcels))
             if post.sent >= len(parcels):
                 await self.mail.delivered(post, messages, all_sent=True, at=self.clock())
         except Later as error:
@@ -232,6 +233,15 @@ class Mailbox:
             log.warning("a post in %s cannot be delivered: %s", "a closed chat" if error.gone else "a chat", error)
             await (self.mail.unreachable(post.chat, str(error)) if error.gone else self.mail.give_up(post, str(error)))
         return True
+
+    async def _note(self, post: Post, messages: list[str], receipt: Receipt, count: int) -> None:
+        """Write down that a message was delivered. If the database is away, we know it until it is back."""
+        messages.append(receipt.message)
+        self._unnoted[post.id] = receipt
+        await self.mail.delivered(
+            post, messages, all_sent=len(messages) >= count, poll=receipt.poll, token=receipt.token, at=self.clock()
+        )
+        self._unnoted.pop(post.id, None)
 
     def _call_again(self, chat: str, seconds: float) -> None:
         with contextlib.suppress(RuntimeError):

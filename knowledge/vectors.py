@@ -20,6 +20,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 Rows = NDArray[np.int64]
 Groups = Mapping[Language, tuple[Rows, NDArray[np.float32]]]  # per language: row numbers and their vectors
 
+SHARED = "server"  # the end of directories whose collections stand on a server
 KEPT = 3  # directories: the current one and two to go back to
 BATCH = 2000  # large batches: small ones made Chroma write its index files often, and a kill hit them
 PATIENCE = 0.25  # seconds a search waits for the helper before it goes without
@@ -62,12 +64,22 @@ class ChromaIndex:
     def catch_up(self, key: str, groups: Groups) -> bool:
         """Serve the index of `key`: one that was built before, else a new one. False if that did not work out."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        if self._url:
+            return self._catch_up_on_server(self._folder / f"{key}-{SHARED}", key, groups)
         for path in sorted(self._folder.glob(f"{key}-*")):
             if (path / "built.json").exists() and self._serve(path, key):
                 return True
             shutil.rmtree(path, ignore_errors=True)  # half-built or damaged
         path = self._folder / f"{key}-{secrets.token_hex(4)}"
         return self._build(path, groups) and self._serve(path, key)
+
+    def _catch_up_on_server(self, path: Path, key: str, groups: Groups) -> bool:
+        """On a server all replicas use the same collections, named by the key: whoever comes first fills them.
+
+        Two that fill them at once write the same rows. Nothing is thrown away: a server that is away comes back.
+        """
+        built = (path / "built.json").exists() and self._serve(path, key)
+        return built or (self._build(path, groups) and self._serve(path, key))
 
     def at(self, key: str) -> ServedVersion:
         """The index as the library of `key` may use it: as soon as another version is served, it says None."""
@@ -103,16 +115,17 @@ class ChromaIndex:
             self._helper = None
 
     def _build(self, path: Path, groups: Groups) -> bool:
-        path.mkdir()
+        path.mkdir(exist_ok=bool(self._url))
         for language, (rows, vectors) in groups.items():
-            np.save(path / f"{language}.rows.npy", rows)
-            np.save(path / f"{language}.vectors.npy", vectors)
+            _save(path / f"{language}.rows.npy", rows)
+            _save(path / f"{language}.vectors.npy", vectors)
         if not self._run("build", path):
-            shutil.rmtree(path, ignore_errors=True)
+            if not self._url:
+                shutil.rmtree(path, ignore_errors=True)
             return False
         counts = {language: len(rows) for language, (rows, _) in groups.items()}
         for file in path.glob("*.vectors.npy"):
-            file.unlink()
+            file.unlink(missing_ok=True)
         temporary = path / "built.tmp"
         temporary.write_text(json.dumps(counts))
         temporary.replace(path / "built.json")  # from here on it counts as built
@@ -139,6 +152,8 @@ class ChromaIndex:
         temporary.write_text(path.name)
         temporary.replace(self._folder / "current")
         os.utime(path)
+        if self._url:
+            return  # the directory may be shared; its few small files cost nothing
         others = sorted((item for item in self._folder.iterdir() if item.is_dir()), key=lambda item: item.stat().st_mtime, reverse=True)
         for old in others[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
@@ -203,6 +218,14 @@ class Helper:
                 cast(IO[bytes], pipe).close()
 
 
+def _save(path: Path, rows: NDArray[Any]) -> None:
+    """Whole or not at all: another replica may share the directory."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        np.save(file, rows)
+    temporary.replace(path)
+
+
 def _command(task: str, path: Path, url: str | None) -> list[str]:
     return [sys.executable, "-m", "knowledge.vectors", task, str(path), url or ""]
 
@@ -235,23 +258,29 @@ def build(path: Path, url: str = "") -> None:
     client = _client(path, url)
     for language, rows in _languages(path).items():
         vectors = np.load(path / f"{language}.vectors.npy", mmap_mode="r")
-        collection = client.create_collection(
-            _name(path, language), embedding_function=None, configuration={"hnsw": {"space": "cosine", "ef_search": 200, "sync_threshold": max(1000, len(rows))}}
-        )
+        collection = client.get_or_create_collection(
+            _name(path, language), embedding_function=None, metadata={"made": time.time()},
+            configuration={"hnsw": {"space": "cosine", "ef_search": 200, "sync_threshold": max(1000, len(rows))}},
+        )  # fmt: skip
         for start in range(0, len(rows), BATCH):
             batch = slice(start, start + BATCH)
             collection.upsert(ids=[str(row) for row in rows[batch]], embeddings=np.asarray(vectors[batch]))
     if url:
-        _retire_others(client, path)
+        _retire_others(client)
 
 
-def _retire_others(client: Any, path: Path) -> None:
-    """On a server: drop collections of ours that belong to none of the kept directories."""
-    kept = {item.name for item in path.parent.iterdir() if item.is_dir()}
-    for collection in client.list_collections():
-        name = str(collection.name)
-        if name.startswith("coach-") and name.removeprefix("coach-").rsplit("-", 1)[0] not in kept:
-            client.delete_collection(name)
+def _retire_others(client: Any) -> None:
+    """On a server: keep the collections of the newest few versions, whichever replica made them."""
+    made: dict[str, float] = {}
+    ours = [item for item in client.list_collections() if str(item.name).startswith("coach-")]
+    for item in ours:
+        key = str(item.name).rsplit("-", 1)[0]
+        made[key] = max(made.get(key, 0.0), float((item.metadata or {}).get("made", 0.0)))
+    old = sorted(made, key=lambda key: made[key], reverse=True)[KEPT:]
+    for item in ours:
+        if str(item.name).rsplit("-", 1)[0] in old:
+            with contextlib.suppress(Exception):  # another replica was quicker
+                client.delete_collection(str(item.name))
 
 
 def probe(path: Path, url: str = "") -> None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import shutil
 import sys
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -37,6 +38,7 @@ from knowledge.vectors import ChromaIndex, key_of
 
 Progress = Callable[[str, int, int], None]
 BATCH = 256
+MEND_AFTER = 10.0  # seconds between two tries to have the index again, doubled each time
 
 
 class ViewSettings(Protocol):
@@ -64,6 +66,8 @@ class Views:
         self._library: Library | None = None
         self._index = ChromaIndex(self.folder / "chroma", settings.chroma_url)
         self._indexing: asyncio.Task[None] | None = None
+        self._refreshing = asyncio.Lock()
+        self._mend_at, self._mend_wait = 0.0, MEND_AFTER
 
     @property
     def library(self) -> Library:
@@ -76,6 +80,19 @@ class Views:
 
     async def refresh(self) -> None:
         """Catch up with the shelf's published version."""
+        async with self._refreshing:
+            await self._refresh()
+
+    async def keep_up(self) -> None:
+        """What a serving process does now and then: notice a version published elsewhere, and a Chroma that came back."""
+        await self.refresh()
+        if self._index.serving:
+            self._mend_wait = MEND_AFTER
+        elif self._indexing is not None and self._indexing.done() and time.monotonic() > self._mend_at:
+            self._mend_at, self._mend_wait = time.monotonic() + self._mend_wait, min(3600.0, 2 * self._mend_wait)
+            self._indexing = asyncio.create_task(self._index_in_background(self.library))
+
+    async def _refresh(self) -> None:
         version = await self._shelf.version()
         if self._library is not None and self._library.version == version:
             return

@@ -30,6 +30,7 @@ from bot.turns import Incoming
 
 log = logging.getLogger("bot.telegram")
 SWEEP_EVERY = 3600.0
+KEEP_UP_EVERY = 5.0  # seconds until a version that another replica published is served here too
 SERVES = True  # many people at once: a quicker event loop pays
 
 
@@ -87,6 +88,8 @@ async def serve_telegram(app: App, chat: TelegramChat, settings: Settings, ready
         await offer_claim(app, chat.bot.username)
         await chat.introduce()
         tasks += [asyncio.create_task(chat.mailbox.run()), asyncio.create_task(_sweeping(app)), asyncio.create_task(reminders.run(app))]
+        if app.retriever is not None:
+            tasks.append(asyncio.create_task(_keeping_up(app.retriever)))
         async with listening(chat, settings):
             if settings.telegram_webhook_url:
                 ready()
@@ -104,11 +107,11 @@ async def serve_telegram(app: App, chat: TelegramChat, settings: Settings, ready
 
 async def one_poller(chat: TelegramChat) -> None:
     """On a shared database: only one replica may poll. (On SQLite the data directory's lock says so already.)"""
-    held = await chat.mail.hold("poller", chat.mailbox.name, chat.app.clock(), LEASE)
+    held = await chat.mail.hold("poller", chat.mailbox.name, LEASE)
     chat.mailbox.holds.add("poller")
     if not held:
         raise SetupProblem(
-            "Another process polls for this bot on the same database. Stop it and wait two minutes, "
+            "Another process polls for this bot on the same database. Stop it and wait a minute, "
             "or set COACH_TELEGRAM_WEBHOOK_URL to run several side by side."
         )
 
@@ -133,6 +136,16 @@ async def listening(chat: TelegramChat, settings: Settings) -> AsyncIterator[Non
             await doors.enter_async_context(serving(settings.listen, [hook] if settings.status_listen else [hook, *status]))
             await chat.hook(url, secret)
         yield
+
+
+async def _keeping_up(views: Any) -> None:
+    """Serve what other processes published, and mend an index that was away."""
+    while True:
+        await asyncio.sleep(KEEP_UP_EVERY)
+        try:
+            await views.keep_up()
+        except Exception as error:
+            log.warning("the playbook could not be looked at (%s); trying again", type(error).__name__)
 
 
 async def _sweeping(app: App) -> None:

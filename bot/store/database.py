@@ -15,6 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from bot.errors import SetupProblem
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
+POSTGRES = {  # a server that is away or hangs is noticed within seconds; the outbox and inbox wait meanwhile
+    "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000,
+    "options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000",
+}  # fmt: skip
 
 
 def database_url(url: str | None, data_dir: Path) -> sa.URL:
@@ -32,7 +36,7 @@ async def open_engine(url: str | None, data_dir: Path) -> AsyncEngine:
         sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         sa.event.listen(engine.sync_engine, "begin", _begin_immediate)
     else:
-        engine = create_async_engine(target, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=10)
+        engine = create_async_engine(target, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=10, connect_args=POSTGRES)
     try:
         await _at_our_schema(engine, target)
     except (sa.exc.OperationalError, sa.exc.DatabaseError) as error:
@@ -45,6 +49,7 @@ async def open_engine(url: str | None, data_dir: Path) -> AsyncEngine:
     return engine
 
 
+SET_UP = 0x636F616368  # "coach": the advisory lock of migrations and of stocking the shelf
 _turnstiles: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
 
 
@@ -96,8 +101,29 @@ async def _at_our_schema(engine: AsyncEngine, target: sa.URL) -> None:
             f"The database {target.render_as_string(hide_password=True)} was written by a newer version "
             f"(schema {stamped}, this program knows {head}). Update the program, or restore a backup made with this one."
         )
-    async with engine.begin() as connection:
-        await connection.run_sync(_migrate)
+    async with alone(engine), engine.begin() as connection:
+        if await connection.run_sync(_stamp) != head:  # another replica may have been first
+            if engine.dialect.name != "sqlite":
+                await connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            await connection.run_sync(_migrate)
+
+
+@contextlib.asynccontextmanager
+async def alone(engine: AsyncEngine) -> AsyncIterator[None]:
+    """Work that replicas which start side by side must do one after the other (SQLite has one owner anyway)."""
+    if engine.dialect.name == "sqlite":
+        yield
+        return
+    async with engine.connect() as connection:
+        await connection.exec_driver_sql("SET statement_timeout = 0")
+        await connection.execute(sa.select(sa.func.pg_advisory_lock(SET_UP)))
+        await connection.commit()  # held by the connection; no transaction stays open meanwhile
+        try:
+            yield
+        finally:
+            await connection.execute(sa.select(sa.func.pg_advisory_unlock(SET_UP)))
+            await connection.exec_driver_sql("RESET statement_timeout")
+            await connection.commit()
 
 
 def _stamp(connection: sa.Connection) -> str | None:

@@ -209,23 +209,28 @@ class Mail:
 
     # -- leases: with several processes on one database, one of them works on a chat -----------------
 
-    async def hold(self, chat: str, worker: str, now: datetime, span: timedelta) -> bool:
-        """Take (or keep) the lease of a chat; False if another worker has it."""
+    async def hold(self, chat: str, worker: str, span: timedelta) -> bool:
+        """Take (or keep) the lease of a chat; False if another worker has it. The database's clock counts, not ours.
+
+        After a restart of the database nobody could renew for a while: a lease lapses only when it has been up for `span`.
+        """
         if not self.shared:
             return True
+        now = sa.func.clock_timestamp()
         row = {"chat": chat, "worker": worker, "until": now + span}
-        free = sa.or_(t.leases.c.until < now, t.leases.c.worker == worker)
+        lapsed = sa.and_(t.leases.c.until < now, sa.func.pg_postmaster_start_time() < now - span)
+        free = sa.or_(lapsed, t.leases.c.worker == worker)
         insert = postgresql.insert(t.leases).values(row)
         insert = insert.on_conflict_do_update(index_elements=["chat"], set_={"worker": worker, "until": now + span}, where=free)
         claim = insert.returning(t.leases.c.chat)
         async with writing(self.engine) as connection:
             return (await connection.execute(claim)).first() is not None
 
-    async def renew(self, chats: Collection[str], worker: str, until: datetime) -> None:
+    async def renew(self, chats: Collection[str], worker: str, span: timedelta) -> None:
         if self.shared and chats:
             mine = sa.and_(t.leases.c.worker == worker, t.leases.c.chat.in_(chats))
             async with writing(self.engine) as connection:
-                await connection.execute(t.leases.update().where(mine).values(until=until))
+                await connection.execute(t.leases.update().where(mine).values(until=sa.func.clock_timestamp() + span))
 
     async def release(self, chat: str, worker: str) -> None:
         if self.shared:
