@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -49,9 +49,19 @@ class Model(Protocol):
 
     def encode_features(self, texts: Sequence[str]) -> Vectors: ...
 
-    def encode_question(self, text: str) -> tuple[Vectors, Vectors]: ...
+    def encode_question(self, text: str) -> Encoded: ...
+
+    def encode_talk(self, lines: Sequence[Encoded], text: str) -> Encoded: ...
 
     def encode_both(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]: ...
+
+
+class Encoded(NamedTuple):
+    """What a model makes of one text: its search vector and its features, of unit length, and its weight in a longer talk."""
+
+    vector: Vectors  # (dimension,)
+    features: Vectors  # (width,)
+    weight: float = 1.0
 
 
 class BundledEmbeddings(Embeddings):
@@ -76,9 +86,14 @@ class BundledEmbeddings(Embeddings):
         """Vectors and features, both of shape (len(texts), 512)."""
         if not texts:
             return np.zeros((0, self.dimension), np.float32), np.zeros((0, self.dimension), np.float32)
+        vectors, sums = self._encode(texts)
+        return vectors, _unit(sums)
+
+    def _encode(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
+        """Vectors, and the layer below the head: the sum over the tokens, divided by the root of their number."""
         self._below_head.start()
         vectors = self._backend.encode([text[:MAX_CHARS].strip() or "-" for text in texts])
-        return vectors, _unit(self._below_head.taken())
+        return vectors, self._below_head.taken()
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         return self.encode_both(texts)[0]
@@ -89,9 +104,16 @@ class BundledEmbeddings(Embeddings):
     def encode_features(self, texts: Sequence[str]) -> Vectors:
         return self.encode_both(texts)[1]
 
-    def encode_question(self, text: str) -> tuple[Vectors, Vectors]:
-        vectors, features = self.encode_both([text])
-        return vectors[0], features[0]
+    def encode_question(self, text: str) -> Encoded:
+        vectors, sums = self._encode([text])
+        size = float(np.linalg.norm(sums[0]))
+        return Encoded(vectors[0], sums[0] / max(size, 1e-9), size * len(self._backend.sp.encode(text[:MAX_CHARS], out_type=int)) ** 0.5)
+
+    def encode_talk(self, lines: Sequence[Encoded], text: str) -> Encoded:
+        """The layer below the head is a sum over tokens: a talk's is the sum of its lines', without another pass."""
+        features = np.sum([line.weight * line.features for line in lines], axis=0)
+        vector = np.sum([line.weight * line.vector for line in lines], axis=0)
+        return Encoded(_unit(vector[None])[0], _unit(features[None])[0])
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return self.encode_documents(texts).tolist()  # type: ignore[no-any-return]
@@ -159,9 +181,12 @@ class SentenceTransformerEmbeddings(Embeddings):
     def encode_features(self, texts: Sequence[str]) -> Vectors:
         return self._encode(texts, self._prompts[0])
 
-    def encode_question(self, text: str) -> tuple[Vectors, Vectors]:
+    def encode_question(self, text: str) -> Encoded:
         vector = self.encode_query(text)
-        return vector, vector
+        return Encoded(vector, vector)
+
+    def encode_talk(self, lines: Sequence[Encoded], text: str) -> Encoded:
+        return self.encode_question(text)
 
     def encode_both(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
         rows = self.encode_documents(texts)
@@ -282,13 +307,22 @@ class Embedder:
         """Vectors and features of documents from one pass, each of len(texts) rows."""
         return self.model.encode_both(texts)
 
-    def question(self, text: str) -> tuple[Vectors, Vectors]:
-        """A question's search vector and its features, from one pass."""
-        return self.model.encode_question(text)
+    @cached_property
+    def question(self) -> Callable[[str], Encoded]:
+        """A question's search vector and features, from one pass; the latest are remembered."""
+        return lru_cache(REMEMBERED)(self.model.encode_question)
+
+    def talk(self, lines: Sequence[str]) -> Encoded:
+        """Lines that belong together, as if they were one question."""
+        if len(lines) == 1:
+            return self.question(lines[0])
+        return self.model.encode_talk([*map(self.question, lines)] if self.layered else [], " ".join(lines))
 
     @cached_property
     def line(self) -> Callable[[str], Vectors]:
         """One document vector of shape (dimension,); the latest lines are remembered."""
+        if self.layered:  # one and the same way for questions and documents
+            return lambda text: self.question(text).vector
         return lru_cache(REMEMBERED)(lambda text: self.model.encode_documents([text])[0])
 
 

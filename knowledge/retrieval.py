@@ -58,9 +58,9 @@ class Nearest(Protocol):
     def rows(self, vector: Floats, language: Language, count: int) -> NDArray[np.int64] | None: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Question:
-    """A message as the library reads it: its search vector, what the classifiers see, and its language."""
+    """A message, or several lines of a talk, as the library reads it: search vector, what the classifiers see, language."""
 
     text: str
     vector: Floats
@@ -167,15 +167,18 @@ class Library:
         both = np.stack([*map(self.embedder.line, texts)]) if 0 < len(texts) <= FEW else self.embedder.documents(texts)
         return both[: len(left)] @ both[len(left) :].T
 
+    def question(self, *lines: str) -> Question:
+        """A message, or lines of a talk, as the library reads it; the latest are remembered, a turn reads the same text several times."""
+        return self._questions(lines)
+
     @cached_property
-    def question(self) -> Callable[[str], Question]:
-        """A message as the library reads it; the latest are remembered, a turn reads the same text several times."""
+    def _questions(self) -> Callable[[tuple[str, ...]], Question]:
         return lru_cache(REMEMBERED)(self._question)
 
-    def _question(self, text: str) -> Question:
-        plain = normalise(text)
-        vector, features = self.embedder.question(plain)
-        return Question(plain, vector, features, tuple(cues(plain)), language_of(text))
+    def _question(self, lines: tuple[str, ...]) -> Question:
+        plain = [*map(normalise, lines)]
+        read, text = self.embedder.talk(plain), " ".join(plain)
+        return Question(text, read.vector, read.features, tuple(cues(text)), language_of(" ".join(lines)))
 
     def search(self, text: str, *, limit: int = 10, language: Language | None = None, kind: Kind | None = None) -> Found:
         if kind and not self._of_kind(kind).any():
@@ -305,7 +308,7 @@ class Library:
         own = beliefs = self._topics(alone)
         told, follows = alone, 0.0
         if context:
-            told, before = self.question(" ".join([*context[-2:], text])), self.question(" ".join(context[-2:]))
+            told, before = self.question(*context[-2:], text), self.question(*context[-2:])
             follows, talk = self._follows(alone, before, told)
             beliefs = follows * talk + (1 - follows) * own
         labels = self.models["topics"].labels if "topics" in self.models else ()
@@ -339,22 +342,21 @@ class Library:
 
     def _topics(self, question: Question) -> Floats:
         """Belief in each of the topics' labels; empty without cards."""
-        return self._judged("topics", question.text) if "topics" in self.models else np.zeros(0, np.float32)
+        return self._judged("topics", question) if "topics" in self.models else np.zeros(0, np.float32)
 
     @cached_property
-    def _judged(self) -> Callable[[str, str], Floats]:
-        """What a model says of a normalised text; the latest verdicts are remembered."""
+    def _judged(self) -> Callable[[str, Question], Floats]:
+        """What a model says of a question; the latest verdicts are remembered."""
         return lru_cache(4 * REMEMBERED)(self._judge)
 
-    def _judge(self, name: str, text: str) -> Floats:
-        question = self.question(text)
-        found = (*question.cues, *runs_of(text)) if RECIPES[name].runs else question.cues
+    def _judge(self, name: str, question: Question) -> Floats:
+        found = (*question.cues, *runs_of(question.text)) if RECIPES[name].runs else question.cues
         return self.models[name].probabilities(question.features, found, question.language)
 
     def _gate(self, name: str, question: Question, label: str) -> float:
         if (model := self.models.get(name)) is None:
             return 0.0
-        return float(self._judged(name, question.text)[model.labels.index(label)])
+        return float(self._judged(name, question)[model.labels.index(label)])
 
     def _in_scope(self, question: Question) -> float:
         """How likely the playbook treats this: what the gate says, and whether any topic is clear."""
@@ -367,7 +369,7 @@ class Library:
         """The likeliest kind of improper ask, and how likely it is that this is one at all."""
         if (kinds := self.models.get("kinds")) is None:
             return None, 0.0
-        return kinds.labels[int(self._judged("kinds", question.text).argmax())], self._gate("improper", question, "improper")
+        return kinds.labels[int(self._judged("kinds", question).argmax())], self._gate("improper", question, "improper")
 
     def _causes(self, card_id: str, vector: Floats) -> tuple[tuple[str, float], ...]:
         if card_id not in self.causes:
