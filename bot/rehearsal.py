@@ -316,7 +316,8 @@ def _skills(app: App, scenario: Scenario, card: Scorecard) -> list[Record]:
 async def debrief(app: App, scenario: Scenario, talk: Talk, card: Scorecard, run: str, language: Language) -> list[Block]:
     """Scores, two strengths and one thing to retry with the rep's own words, passages, and the way back."""
     if card.total is None:
-        return [Say(say(language, "rehearsal.not_scored", why=say(language, "rehearsal.why_short"))), _after(None, run, language)]
+        another = Offer(choices([(say(language, "rehearsal.another"), "play:menu")]))
+        return [Say(say(language, "rehearsal.not_scored", why=say(language, "rehearsal.why_short"))), another]
     rows = tuple((say(language, f"rehearsal.dim_{name}"), card.dimensions.get(name)) for name in DIMENSIONS)
     note = say(language, "rehearsal.practice") if card.practice else say(language, "rehearsal.provisional")
     blocks: list[Block] = [Scores(say(language, "rehearsal.score"), rows, card.total, note=note)]

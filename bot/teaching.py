@@ -128,6 +128,8 @@ async def _certificate(
 async def verify(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
     """`/verify <code>`: whose certificate it is, for what, since when."""
     code = incoming.text.strip().upper().replace(" ", "")
+    if not code:
+        raise CannotHelp("teaching.verify_how")
     rows = await app.store.rows("SELECT * FROM certificates WHERE code = :c", c=code)
     if not rows or rows[0]["revoked"]:
         raise CannotHelp("teaching.no_certificate", code=code[:20])

@@ -25,6 +25,8 @@ from bot.frontends.terminal_chat import Terminal
 from bot.people import Person, Role
 from bot.ports import App
 from bot.settings import Settings
+from bot.store import SqlStore
+from bot.store.people import personal_tables
 
 STORIES = sorted(path for path in Path(__file__).with_name("stories").glob("*.md") if path.name != "README.md")
 ACTION = re.compile(r"(?P<only>telegram )?(?P<verb>>|tap|votes|sends|waits|claims)(?: (?P<what>.*))?$")
@@ -84,10 +86,11 @@ class Actor(Protocol):
 class Stage(Protocol):
     """A front end on which stories are played."""
 
+    name: str
     telegram: bool
 
     async def enters(self, role: str, language: str, name: str) -> Actor:
-        """Somebody with a role; `outsider` has none."""
+        """Somebody with a role; any other word is somebody who has none."""
 
 
 @dataclass
@@ -95,12 +98,13 @@ class InTelegram:
     app: App
     api: BotApi
     chat: TelegramChat
+    name: str
     telegram: bool = True
     count: int = 1000
 
     async def enters(self, role: str, language: str, name: str) -> Actor:
         self.count += 1
-        if role != "outsider":
+        if role in set(Role):
             member = Person(f"tg:{self.count}", frozenset({Role(role)}), name, chat=f"tg:{self.count}")
             await self.app.store.welcome(member, self.app.clock())
         return OnThePhone(self, self.api.person(self.count, name, language))
@@ -148,6 +152,7 @@ def seen(message: dict[str, Any]) -> str:
 @dataclass
 class InTerminal:
     app: App
+    name: str = "terminal"
     telegram: bool = False
     count: int = 0
 
@@ -219,6 +224,7 @@ async def house(folder: Path) -> AsyncIterator[App]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["polling", "webhook", "terminal"])
 async def stage(request: pytest.FixtureRequest, house: App) -> AsyncIterator[Stage]:
+    await empty(house)
     if request.param == "terminal":
         yield InTerminal(house)
         return
@@ -228,8 +234,16 @@ async def stage(request: pytest.FixtureRequest, house: App) -> AsyncIterator[Sta
         chat = await stack.enter_async_context(running(house, api, **(with_webhook() if webhook else {})))
         chat.pace.wait = lambda chat: 0.0  # type: ignore[method-assign]
         api.update_id += 100_000 * webhook
-        yield InTelegram(house, api, chat, count=5000 if webhook else 1000)
+        yield InTelegram(house, api, chat, request.param, count=5000 if webhook else 1000)
         assert api.violations == []
+
+
+async def empty(house: App) -> None:
+    """Nobody has been here yet."""
+    assert isinstance(house.store, SqlStore)
+    async with house.store.engine.begin() as connection:
+        for table in ("polls", "inbox", "outbox", *personal_tables()):
+            await connection.exec_driver_sql(f"DELETE FROM {table}")
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -242,7 +256,7 @@ async def test_a_story_goes_as_written(stage: Stage, house: App, path: Path) -> 
         if step.telegram_only and not stage.telegram:
             continue
         if step.who not in actors:
-            known[step.who] = f"{step.who.capitalize()}-{story.name}"
+            known[step.who] = f"{step.who}-{story.name}-{stage.name}"
             actors[step.who] = await stage.enters(step.who, story.language, known[step.who])
         answer = await actors[step.who].does(step, filled(step.what, known))
         where = f"{path.name}:{step.line}: {answer}"

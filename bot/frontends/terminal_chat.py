@@ -171,13 +171,18 @@ class Terminal:
             return
         try:
             with Writing(self.console) as writing:
-                reply = await serve(replace(app, typing=writing), self.person, self.incoming(line))
+                reply = await serve(replace(app, typing=writing), await self._now(app), self.incoming(line))
         except Exception:
             reference = secrets.token_hex(2).upper()
             log.exception("turn failed (reference %s)", reference)
             reply = Reply((Say(say(self.language, "core.broken", ref=reference)),), self.language)
         if reply is not None:
             self.show(reply)
+
+    async def _now(self, app: App) -> Person:
+        """The person with the settings of this moment; what they may do was said when the chat began."""
+        kept = await app.store.person(self.person.id)
+        return replace(kept, roles=self.person.roles, active=True) if kept else self.person
 
 
 async def converse(
