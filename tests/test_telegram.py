@@ -6,19 +6,25 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bot_api import TOKEN, BotApi
-from telegram_house import empty_house, running, with_webhook
+from proxies import proxy
+from pydantic import SecretStr
+from telegram_house import empty_house, free_port, running, with_webhook
 
+from bot.commands.telegram import mail_of
 from bot.conversation import COMMANDS
 from bot.errors import CannotHelp, SetupProblem
+from bot.frontends.telegram_chat import TelegramChat, open_bot
 from bot.membership import invitation
 from bot.people import PERMISSIONS, Person, Role
 from bot.phrases import say
 from bot.ports import App
 from bot.privacy import sweep
+from bot.settings import Settings
 from bot.store import SqlStore
 from bot.turns import Aside, Attachment, Incoming, Poll, Reply, Say
 
@@ -254,29 +260,50 @@ async def test_a_webhook_takes_updates_only_with_the_secret(house: App, api: Bot
         assert "nothing2" in await someone.answer()
 
 
-async def test_the_bot_can_live_behind_a_proxy(house: App, api: BotApi) -> None:
-    from aiohttp import ClientSession, web
-
-    seen: list[str] = []
-
-    async def forward(request: web.Request) -> web.Response:
-        seen.append(str(request.url))
-        async with ClientSession() as session:
-            async with session.request(request.method, request.url, data=await request.read(), headers=request.headers) as answer:
-                return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
-
-    server = web.Server(forward)
-    runner = web.ServerRunner(server, shutdown_timeout=0.2)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_the_bot_can_live_behind_a_proxy(house: App, api: BotApi, scheme: str) -> None:
     await member(house, REP, Role.REP, language="en")
     someone = api.person(REP)
-    async with running(house, api, telegram_proxy=f"http://127.0.0.1:{runner.addresses[0][1]}"):
-        someone.says("/nothing1")
-        assert "nothing1" in await someone.answer()
-    await runner.cleanup()
-    assert any(url.endswith("/sendMessage") for url in seen)
+    async with proxy(scheme, int(api.base_url.split(":")[2].split("/")[0])) as way:
+        nowhere = {"telegram_base_url": "http://telegram.invalid:81/bot", "telegram_base_file_url": "http://telegram.invalid:81/file/bot"}
+        async with running(house, api, telegram_proxy=f"{scheme}://127.0.0.1:{way.port}", **nowhere):
+            someone.says("/nothing1")
+            assert "nothing1" in await someone.answer()
+    assert set(way.asked) == {"telegram.invalid:81"}
+
+
+async def test_through_a_proxy_telegram_itself_is_reached_by_a_tunnel(house: App, caplog: pytest.LogCaptureFixture) -> None:
+    async with proxy("http", 0) as way:
+        assert await told_by_a_proxy(house, f"http://boss:geheim@127.0.0.1:{way.port}", caplog)
+    assert set(way.asked) == {"api.telegram.org:443"}
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_a_proxy_that_is_not_there_is_named_without_its_password(house: App, scheme: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert await told_by_a_proxy(house, f"{scheme}://boss:geheim@127.0.0.1:{free_port()}", caplog)
+
+
+async def told_by_a_proxy(house: App, url: str, caplog: pytest.LogCaptureFixture) -> bool:
+    """Is the setting named in the log when the bot starts with a proxy that leads nowhere?"""
+    settings = house.settings.model_copy(update={"telegram_token": SecretStr(TOKEN), "telegram_proxy": url})
+    chat = TelegramChat(replace(house, settings=settings), mail_of(house), open_bot(settings))
+    task = asyncio.create_task(chat.connect())
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        if caplog.records:
+            break
+    await chat.close()
+    await task
+    assert "geheim" not in caplog.text
+    return "COACH_TELEGRAM_PROXY" in caplog.text and url.rpartition("@")[2] in caplog.text
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1:21", "socks4://127.0.0.1:1080", "http://", "http://boss:geheim@host:none"])
+def test_a_proxy_that_is_none_is_told_at_once(url: str) -> None:
+    settings = Settings(telegram_token=SecretStr(TOKEN), telegram_proxy=url, _env_file=None)  # type: ignore[call-arg]
+    with pytest.raises(SetupProblem, match="COACH_TELEGRAM_PROXY.*socks5://") as told:
+        open_bot(settings)
+    assert "geheim" not in str(told.value)
 
 
 # -- manners -------------------------------------------------------------------------------------------
@@ -405,7 +432,6 @@ async def seed_records(app: App) -> None:
 
 
 async def test_old_turns_are_deleted_after_the_time_that_the_company_set(house: App) -> None:
-    from dataclasses import replace
     from datetime import timedelta
 
     await seed_records(house)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 os.environ.setdefault("PTB_TIMEDELTA", "true")  # before telegram is imported: retry_after as a timedelta
 
@@ -60,6 +61,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 PREFIX = "tg:"
 UPDATES = ("message", "edited_message", "callback_query", "my_chat_member", "poll_answer")
+PROXIES = ("http", "https", "socks5", "socks5h")
 POLL_SECONDS = 25
 TYPING_AFTER, TYPING_EVERY = 0.5, 4.5
 UNREAD = ("voice", "video_note", "audio", "video", "sticker", "animation", "photo", "location", "contact", "poll", "dice", "story")
@@ -377,7 +379,7 @@ class TelegramChat:
                     "Telegram refused the token (COACH_TELEGRAM_TOKEN). Copy it again from @BotFather (/mybots → API Token)."
                 ) from None
             except NetworkError as error:
-                log.warning("Telegram cannot be reached (%s); trying again in %.0f s. Behind a firewall? Set COACH_TELEGRAM_PROXY.", type(error).__name__, wait)
+                log.warning("Telegram cannot be reached (%s); trying again in %.0f s. %s", type(error).__name__, wait, _way(self.app.settings.telegram_proxy))
                 await self._pause(wait)
                 wait = min(30.0, wait * 2)
         self.app.extras["username"] = self.bot.username if not self.stopping.is_set() else ""
@@ -507,7 +509,7 @@ def open_bot(settings: Settings) -> RawBot:
             "COACH_TELEGRAM_TOKEN is not set. Ask @BotFather for a bot (/newbot) and put its token into .env; "
             "`make demo` shows the bot without one."
         )
-    proxy = settings.telegram_proxy or None
+    proxy = _proxy(settings.telegram_proxy or "")
     return RawBot(
         settings.telegram_token.get_secret_value(),
         request=HTTPXRequest(connection_pool_size=64, proxy=proxy, read_timeout=20, pool_timeout=30),
@@ -515,6 +517,27 @@ def open_bot(settings: Settings) -> RawBot:
         base_url=settings.telegram_base_url or "https://api.telegram.org/bot",
         base_file_url=settings.telegram_base_file_url or "https://api.telegram.org/file/bot",
     )
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy as it was set, or what is wrong with it; its password is told to nobody."""
+    try:
+        parts = urlsplit(url)
+        if not url or (parts.scheme in PROXIES and parts.hostname and parts.port != 0):
+            return url or None
+    except ValueError:  # a port that is no number
+        pass
+    raise SetupProblem(
+        f"COACH_TELEGRAM_PROXY={url.rpartition('@')[2]} is no proxy that can be used. "
+        "Write it like http://host:3128 or socks5://user:password@host:1080, or leave it empty."
+    )
+
+
+def _way(proxy: str | None) -> str:
+    """What to look at when Telegram cannot be reached."""
+    if not proxy:
+        return "Behind a firewall? Set COACH_TELEGRAM_PROXY."
+    return f"All goes through COACH_TELEGRAM_PROXY ({proxy.rpartition('@')[2]}): is it running, does it let api.telegram.org through, is its password right?"
 
 
 def webhook_secret(settings: Settings) -> str:
