@@ -216,7 +216,7 @@ def _few(places: Sequence[str], language: Language, limit: int = 6) -> str:
 
 def _remarks(checks: Sequence[Mapping[str, Any]], language: Language) -> list[str]:
     """Contradictions first, then duplicates, then the rest; what doesn't fit is counted."""
-    order = ("number", "polarity", "duplicate", "answer", "unfindable", "language", "mixed")
+    order = ("unchecked", "number", "polarity", "duplicate", "answer", "unfindable", "language", "mixed")
     ranked = sorted(checks, key=lambda item: order.index(item["kind"]))
     lines = [say(language, f"desk.check_{item['kind']}", **item["values"]) for item in ranked[:REMARKS]]
     if len(ranked) > REMARKS:

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -67,14 +67,15 @@ class Amount:
     context: frozenset[str]
 
 
-def amounts(text: str) -> list[Amount]:
+@lru_cache(8192)
+def amounts(text: str) -> tuple[Amount, ...]:
     """The numbers of a statement, in figures or words, with units; a year of the calendar and list marks are none."""
     found = []
     text = normalise(text)
     for start, end, value, unit in _numbers(text):
         around = text[max(0, start - 24) : start] + " " + text[end : end + 16]
-        found.append(Amount(value, unit, frozenset(_content(around))))
-    return found
+        found.append(Amount(value, unit, _content(around)))
+    return tuple(found)
 
 
 def _numbers(text: str) -> Iterator[tuple[int, int, float, str]]:
@@ -163,6 +164,7 @@ def _negations(text: str) -> int:
     return len(_ZH_NEGATIONS.findall(text)) + len(_EN_NEGATIONS.findall(text))
 
 
+@lru_cache(8192)
 def _marked_words(text: str) -> Counter[str]:
     """Words of a statement that have an opposite."""
     found = Counter(_zh_opposite_words().findall(text))
@@ -205,11 +207,12 @@ def _swapped_order(a: str, b: str) -> bool:
     return False
 
 
-def _content(text: str) -> set[str]:
+@lru_cache(8192)  # a statement is compared with several
+def _content(text: str) -> frozenset[str]:
     """Content tokens without numbers and negations: Chinese bigrams, English stems."""
     plain = _EN_NEGATIONS.sub(" ", _ZH_NEGATIONS.sub("", normalise(text)))
     plain = re.sub(r"\d+(?:[.,]\d+)*", " ", plain)
-    return {token for token in tokens(plain) if len(token) > 1 and token not in _WORDS}
+    return frozenset(token for token in tokens(plain) if len(token) > 1 and token not in _WORDS)
 
 
 def _overlap(a: str, b: str) -> float:
@@ -313,13 +316,30 @@ def compare(
     """
     found: list[Remark] = []
     mine, theirs = vectors
-    shown = [item for item in new if item.part != "outline"][:MAX_CHECKED]
-    rows = [i for i, item in enumerate(new) if item.part != "outline"][:MAX_CHECKED]
-    for i, passage in zip(rows, shown, strict=True):
+    for i in _checked(new):
+        passage = new[i]
         near = _nearest(mine[i], theirs, published, passage)
         near += [other for other in _nearest(mine[i], mine[:i], new[:i], passage) if other.part != "outline"]
         found += _between(passage, near, similarity)
     return found
+
+
+def _checked(new: Sequence[Passage]) -> list[int]:
+    """Which passages are checked one by one: the first MAX_CHECKED of each document, without tables of contents."""
+    counts: Counter[str] = Counter()
+    found = []
+    for i, item in enumerate(new):
+        if item.part != "outline" and counts[item.document] < MAX_CHECKED:
+            counts[item.document] += 1
+            found.append(i)
+    return found
+
+
+def unchecked(new: Sequence[Passage]) -> list[Remark]:
+    """Documents too long for every passage to be checked, and how many passages of them were."""
+    counts = Counter(item.document for item in new if item.part != "outline")
+    values = {"checked": str(MAX_CHECKED)}
+    return [Remark("unchecked", next(item.id for item in new if item.document == name), values=values | {"count": str(count)}) for name, count in counts.items() if count > MAX_CHECKED]
 
 
 def _nearest(vector: Any, vectors: Any, passages: Sequence[Passage], mine: Passage) -> list[Passage]:
@@ -392,7 +412,7 @@ def unfindable(new: Sequence[Passage], search: Callable[[str], Iterable[str]]) -
     `search` gives passage ids, best first, from a trial index that holds the new passages, too.
     """
     found = []
-    for passage in [item for item in new if item.part != "outline"][:MAX_CHECKED]:
+    for passage in (new[i] for i in _checked(new)):
         question = reworded(passage)
         if passage.id not in list(search(question))[:FINDABLE]:
             found.append(Remark("unfindable", passage.id, values={"question": question[:80], "where": passage.place}))
@@ -438,7 +458,7 @@ def examine(new: Sequence[Passage], replaced: Collection[str], library: Any, tri
     asked = unfindable(new, lambda question: [hit.passage.id for hit in trial.search(question, limit=WIDE).hits if hit.passage.kind == "document"])
     titles = {item.title for item in new}
     answers = changed_answers(questions, lambda question: _first_title(library, question), lambda question: _first_title(trial, question), titles)
-    return [*languages(new), *compare(new, published, vectors, _remembering(trial.embedder)), *asked, *answers]
+    return [*languages(new), *unchecked(new), *compare(new, published, vectors, _remembering(trial.embedder)), *asked, *answers]
 
 
 def _remembering(embedder: Any) -> Similarity:

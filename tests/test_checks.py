@@ -9,7 +9,7 @@ import pytest
 
 from bot.ports import App
 from knowledge import checks
-from knowledge.checks import Kind, amounts, relation
+from knowledge.checks import Kind, amounts, relation, unfindable
 from knowledge.passages import Passage
 
 LABELS = Path(__file__).parent / "labels" / "contradictions.jsonl"
@@ -155,3 +155,10 @@ def test_a_passage_that_is_not_found_in_other_words_is_named() -> None:
 def test_changed_answers_are_named_before_they_change() -> None:
     remarks = checks.changed_answers(["问题一", "问题二"], {"问题一": "A", "问题二": "B"}.__getitem__, {"问题一": "A", "问题二": "C"}.__getitem__, {"C"})
     assert [dict(item.values) for item in remarks] == [{"question": "问题二", "before": "B", "after": "C"}]
+
+
+def test_the_limit_counts_each_documents_passages_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "MAX_CHECKED", 2)
+    new = [Passage(f"{name}/{i}", "A customer asks for a discount.", "p", "en", name, name) for name, count in (("a", 3), ("b", 2)) for i in range(count)]
+    assert [item.passage for item in unfindable(new, lambda question: [])] == ["a/0", "a/1", "b/0", "b/1"]
+    assert [(item.passage, item.values) for item in checks.unchecked(new)] == [("a/0", {"checked": "2", "count": "3"})]
