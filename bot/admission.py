@@ -14,7 +14,7 @@ from bot.errors import CannotHelp
 from bot.membership import listed
 from bot.people import Person, Role
 from bot.phrases import say
-from bot.ports import App
+from bot.ports import UNSEEN, App, Typing
 from bot.store.mail import Letter
 from bot.store.people import sha256
 from bot.turns import Aside, Incoming, Language, Record, Reply, Say
@@ -34,7 +34,7 @@ class Admission:
     _recent: dict[str, deque[datetime]] = field(default_factory=dict)
     _taps: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
-    async def attend(self, incoming: Incoming, person: Person | None, remark: str | None = None) -> Sequence[Aside] | None:
+    async def attend(self, incoming: Incoming, person: Person | None, remark: str | None = None, typing: Typing = UNSEEN) -> Sequence[Aside] | None:
         """One turn of a person (`who`). None: it was kept. Otherwise it is no turn, and this is to be said (often nothing)."""
         if invited := await self._invited(incoming):
             return await self._join(person, incoming, invited)
@@ -48,7 +48,7 @@ class Admission:
         if remark:
             session = await self.app.store.session(incoming.chat, incoming.person)
             return [_line(incoming, reply_language(self.app, person, session, incoming), remark)]
-        await serve(self.app, person, incoming)
+        await serve(replace(self.app, typing=typing), person, incoming)
         return None
 
     async def who(self, incoming: Incoming) -> Person | None:

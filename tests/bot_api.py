@@ -235,7 +235,8 @@ class BotApi:
         self.sent: list[tuple[float, int, str]] = []  # when, chat, text of every delivered message
         self.log_calls = True
         self.bot_sends: deque[float] = deque()
-        self.drafts: dict[int, str] = {}
+        self.drafts: dict[int, str] = {}  # what stands in a chat until the next message
+        self.drafted: list[tuple[float, int, str]] = []
         self._push_task: asyncio.Task[None] | None = None
 
     # -- the world ---------------------------------------------------------------------------------
@@ -523,6 +524,7 @@ class BotApi:
         self._brake(chat)
         message = {"message_id": self.next_message(), "date": int(time.time()), "chat": chat.json(), "from": self.me, **content}
         chat.messages[message["message_id"]] = message
+        self.drafts.pop(chat.id, None)
         self.sent.append((time.monotonic(), chat.id, _text(message)))
         return message
 
@@ -595,6 +597,7 @@ class BotApi:
         if chat.kind != "private":
             raise Refused("drafts can be sent to private chats only")
         self.drafts[chat.id] = self._content(given, "text", 4096).get("text", "")
+        self.drafted.append((time.monotonic(), chat.id, self.drafts[chat.id]))
         return True
 
     def _setMessageReaction(self, given: dict[str, Any], files: Any) -> bool:

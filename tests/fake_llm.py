@@ -17,13 +17,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong: a status, a pause before the first word, or a connection that ends after some words."""
+    """What goes wrong: a status, a pause before the first word, a stream that dribbles, or a connection that ends after some words."""
 
     status: int = 200
     message: str = ""
     pause: float = 0.0
     text: str = ""
     cut: bool = False
+    slow: float = 0.0  # seconds between two pieces of a stream
 
 
 @dataclass
@@ -98,6 +99,7 @@ def _handler(fake: FakeLLM) -> type[BaseHTTPRequestHandler]:
             step = max(20, len(fault.text) // 40)
             for start in range(0, len(fault.text), step):
                 self._event({"choices": [{"index": 0, "delta": {"content": fault.text[start : start + step]}}]})
+                time.sleep(fault.slow)
             if fault.cut:
                 self.close_connection = True
                 self.connection.close()

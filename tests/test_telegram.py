@@ -22,7 +22,7 @@ from bot.frontends.telegram_chat import TelegramChat, open_bot
 from bot.membership import invitation
 from bot.people import PERMISSIONS, Person, Role
 from bot.phrases import say
-from bot.ports import App
+from bot.ports import UNSEEN, App, Typing
 from bot.privacy import sweep
 from bot.settings import Settings
 from bot.store import SqlStore
@@ -457,7 +457,7 @@ async def test_a_quiz_vote_comes_back_as_an_answer_to_its_question(house: App, a
         await someone.answer()
         heard: list[Incoming] = []
 
-        async def attend(incoming: Incoming, person: Person | None, remark: str | None = None) -> list[Aside]:
+        async def attend(incoming: Incoming, person: Person | None, remark: str | None = None, typing: Typing = UNSEEN) -> list[Aside]:
             heard.append(incoming)
             return [Aside(incoming.chat, Reply((Poll("q7", "2 + 2?", ("3", "4"), 1, "count"),), "en"))] if not incoming.poll else []
 

@@ -45,13 +45,14 @@ from telegram.error import (
 from telegram.request import HTTPXRequest
 
 from bot.admission import Admission
-from bot.conversation import COMMANDS
+from bot.conversation import COMMANDS, reply_language
 from bot.errors import CannotHelp, SetupProblem
+from bot.frontends.telegram_progress import Ongoing, work_of
 from bot.frontends.telegram_screen import Document, Keyboard, Parcel, Photo, Quiz, Text, parcels, token_behind
 from bot.mailbox import Later, Mailbox, Receipt, Undeliverable
 from bot.people import Person
 from bot.phrases import phrases
-from bot.ports import App
+from bot.ports import App, Typing
 from bot.settings import Settings
 from bot.store.mail import Letter, Mail, Post
 from bot.turns import LANGUAGES, Aside, Attachment, Incoming, Language
@@ -63,7 +64,7 @@ PREFIX = "tg:"
 UPDATES = ("message", "edited_message", "callback_query", "my_chat_member", "poll_answer")
 PROXIES = ("http", "https", "socks5", "socks5h")
 POLL_SECONDS = 25
-TYPING_AFTER, TYPING_EVERY = 0.5, 4.5
+TYPING_AFTER, NOTE_EVERY = 0.5, 4.0  # "typing…" lasts five seconds
 UNREAD = ("voice", "video_note", "audio", "video", "sticker", "animation", "photo", "location", "contact", "poll", "dice", "story")
 
 
@@ -187,6 +188,8 @@ class TelegramChat:
         self.trouble: SetupProblem | None = None
         self._errands: set[asyncio.Task[None]] = set()
         self._menus: dict[str, tuple[object, ...]] = {}
+        self.note_every = NOTE_EVERY
+        self.drafts = True  # until the server refuses one
         app.extras["fetch"] = self.fetch
 
     async def answer(self, letter: Letter) -> Sequence[Aside] | None:
@@ -202,8 +205,8 @@ class TelegramChat:
             return []
         incoming = await self._with_token(found.incoming)
         person = await self.admission.who(incoming)
-        async with self._typing(incoming):
-            posts = await self.admission.attend(incoming, person, found.remark)
+        async with self._typing(incoming, person, letter.ordinal) as typing:
+            posts = await self.admission.attend(incoming, person, found.remark, typing)
         if incoming.private and posts is None:
             await self._menu(incoming, person)
         return posts
@@ -238,22 +241,31 @@ class TelegramChat:
         return replace(incoming, choice=choice)
 
     @contextlib.asynccontextmanager
-    async def _typing(self, incoming: Incoming) -> AsyncIterator[None]:
-        """Show "typing…" while a turn takes longer than a moment."""
+    async def _typing(self, incoming: Incoming, person: Person | None, number: int) -> AsyncIterator[Typing]:
+        """Show "typing…" while a turn takes longer than a moment, then a note of what takes so long, or the draft."""
 
-        async def show() -> None:
-            await asyncio.sleep(TYPING_AFTER)
-            chat, topic = address(incoming.chat)
-            while True:
-                with contextlib.suppress(TelegramError):
-                    await self.bot.send_chat_action(chat, ChatAction.TYPING, message_thread_id=topic)
-                await asyncio.sleep(TYPING_EVERY)
+        async def language() -> Language:
+            assert person is not None
+            return reply_language(self.app, person, await self.app.store.session(incoming.chat, incoming.person), incoming)
 
-        task = asyncio.create_task(show())
+        ongoing = Ongoing(_Board(self, incoming, number), language)
+        task = asyncio.create_task(self._company(incoming, ongoing if person else None))
         try:
-            yield
+            yield ongoing
         finally:
             task.cancel()
+            await ongoing.close()
+
+    async def _company(self, incoming: Incoming, ongoing: Ongoing | None) -> None:
+        """Until cancelled: the typing action every few seconds, and a note with all but the first."""
+        await asyncio.sleep(TYPING_AFTER)
+        (chat, topic), began, work = address(incoming.chat), time.monotonic(), work_of(incoming)
+        while True:
+            with contextlib.suppress(TelegramError):
+                await self.bot.send_chat_action(chat, ChatAction.TYPING, message_thread_id=topic)
+            await asyncio.sleep(self.note_every)
+            if ongoing:
+                await ongoing.note(work, time.monotonic() - began + TYPING_AFTER)
 
     def _errand(self, call: Coroutine[Any, Any, Any]) -> None:
         """A call that nobody waits for, and whose failure costs nothing."""
@@ -445,6 +457,35 @@ class TelegramChat:
             task.cancel()
         await asyncio.gather(*self._errands, return_exceptions=True)
         await self.bot.shutdown()
+
+
+class _Board:
+    """Where an answer in the making stands: a draft in a private chat, which is no message and leaves nothing behind;
+    in a group, or with a server that knows no drafts, one message that is edited and deleted at the end."""
+
+    def __init__(self, chat: TelegramChat, incoming: Incoming, number: int) -> None:
+        self._chat, self._bot = chat, chat.bot
+        self._id, self._topic = address(incoming.chat)
+        self._key, self._private, self._number = incoming.chat, incoming.private, number
+        self._message: int | None = None
+
+    async def put(self, text: str) -> None:
+        if self._private and self._chat.drafts:
+            try:
+                await self._bot.send_message_draft(self._id, self._number or 1, text, self._topic)
+                return
+            except (BadRequest, InvalidToken) as error:  # 404 for a method that the server doesn't know
+                log.info("no drafts here (%s); a message is edited instead", error)
+                self._chat.drafts = False
+        if self._message is not None:
+            await self._bot.edit_message_text(text, self._id, self._message)
+        elif not self._chat.pace.wait(self._key):
+            self._message = (await self._bot.send_message(self._id, text, message_thread_id=self._topic, disable_notification=True)).message_id
+
+    async def clear(self) -> None:
+        if self._message is not None:
+            with contextlib.suppress(TelegramError):
+                await self._bot.delete_message(self._id, self._message)
 
 
 class Pace:

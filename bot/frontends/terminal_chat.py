@@ -90,8 +90,8 @@ def render(reply: Reply, screen: Screen, language: Language) -> Iterator[Rendera
 class Writing:
     """A draft on the screen while it is being written; it disappears when the checked reply takes its place."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, language: Language) -> None:
+        self.console, self.language = console, language
         self._live: Live | None = None
 
     def __enter__(self) -> Writing:
@@ -110,7 +110,7 @@ class Writing:
         if self._live is None:
             self._live = Live(console=self.console, transient=True, auto_refresh=False)
             self._live.start()
-        self._live.update(Text(text, "dim italic"), refresh=True)
+        self._live.update(Text(say(self.language, "terminal.draft", text=text), "dim italic"), refresh=True)
 
 
 @dataclass
@@ -170,7 +170,7 @@ class Terminal:
             self.unfold()
             return
         try:
-            with Writing(self.console) as writing:
+            with Writing(self.console, self.language) as writing:
                 reply = await serve(replace(app, typing=writing), await self._now(app), self.incoming(line))
         except Exception:
             reference = secrets.token_hex(2).upper()
