@@ -120,6 +120,14 @@ CHOOSERS: dict[str, Handler] = {
 }
 
 
+# choices that belong to a command of `PRIVATE`: its screens are not for groups, however the tap came about
+PRIVATE_TAPS = {
+    "play": "roleplay", "back": "roleplay", "appeal": "roleplay", "ruling": "appeals", "quiz": "quiz", "progress": "progress",
+    "remind": "remind", "zone": "settings", "privacy": "privacy", "invite": "invite", "uninvite": "people", "person": "people",
+    "role": "people", "out": "people", "in": "people",
+}  # fmt: skip
+
+
 async def serve(app: App, person: Person, incoming: Incoming) -> Reply | None:
     """One turn, durable: load, respond, keep. None if this turn was answered before (its reply is in the outbox)."""
     begun = time.perf_counter()
@@ -196,6 +204,8 @@ async def _dispatch(app: App, person: Person, session: Session, incoming: Incomi
         handler = CHOOSERS.get(incoming.choice.split(":")[0])
         if handler is None:
             raise CannotHelp("core.old_button")
+        if not incoming.private and (name := PRIVATE_TAPS.get(incoming.choice.split(":")[0])):
+            raise CannotHelp("core.only_private", command=name)
         return await handler(app, person, session, incoming, language)
     if incoming.attachment is not None:
         return await desk.upload(app, person, session, incoming, language)

@@ -57,7 +57,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
 
 # what concerns one person only (or hands out keys): refused in groups, with a word why
 PRIVATE = frozenset({
-    "history", "settings", "privacy", "roleplay", "quiz", "progress", "gaps", "report", "upload", "team", "assign",
+    "history", "settings", "privacy", "roleplay", "quiz", "progress", "path", "remind", "gaps", "report", "upload", "team", "assign",
     "certify", "appeals", "invite", "people", "status",
 })  # fmt: skip
 

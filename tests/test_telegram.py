@@ -16,11 +16,11 @@ from pydantic import SecretStr
 from telegram_house import empty_house, free_port, running, with_webhook
 
 from bot.commands.telegram import mail_of
-from bot.conversation import COMMANDS
+from bot.conversation import COMMANDS, PRIVATE_TAPS
 from bot.errors import CannotHelp, SetupProblem
 from bot.frontends.telegram_chat import TelegramChat, open_bot
 from bot.membership import invitation
-from bot.people import PERMISSIONS, Person, Role
+from bot.people import PERMISSIONS, PRIVATE, Person, Role
 from bot.phrases import say
 from bot.ports import UNSEEN, App, Typing
 from bot.privacy import sweep
@@ -367,6 +367,31 @@ async def test_a_group_hears_only_what_is_meant_for_it_and_nothing_private(house
     assert answer["text"] == say("en", "core.only_private", command="history")
     assert len(someone.sees(group)) == 1
     assert await count(house, "inbox WHERE raw <> ''") == 0
+
+
+@pytest.mark.parametrize("mode", ["polling", "webhook"])
+async def test_in_a_group_the_bot_answers_when_it_is_meant_and_shows_nothing_private(house: App, api: BotApi, mode: str) -> None:
+    await member(house, REP, Role.REP, Role.ADMIN, language="en")
+    someone, group = api.person(REP), api.group()
+    async with running(house, api, **(with_webhook() if mode == "webhook" else {})) as chat:
+        chat.pace.wait = lambda chat: 0.0  # type: ignore[method-assign]
+        for chatter in ("lunch?", "the coach said so", "mail me at coach@example.com", "/help@other_bot"):
+            someone.says(chatter, group)
+        someone.says("@coach_test_bot /help", group)
+        (answer,) = await someone.messages(1, chat=group)
+        assert "/history" in answer["text"]
+        someone.says("/nothing", group, reply_to_message=answer)
+        assert "nothing" in await someone.answer(chat=group)
+        for name in sorted(PRIVATE):
+            someone.says(f"/{name}@coach_test_bot", group)
+            assert await someone.answer(chat=group) == say("en", "core.only_private", command=name), name
+        for token, name in PRIVATE_TAPS.items():
+            someone.taps(answer, f"{token}:1")
+            assert await someone.answer(chat=group) == say("en", "core.only_private", command=name), token
+        await chat.mailbox.idle()
+    assert someone.sees() == [], "nothing of it came privately either"
+    assert not any("document" in message or "photo" in message for message in someone.sees(group))
+    assert len(someone.sees(group)) == 2 + len(PRIVATE) + len(PRIVATE_TAPS)
 
 
 # -- private -------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ async def test_a_models_draft_grows_and_the_checked_answer_takes_its_place(slow:
     moments, texts = [at for at, _, _ in api.drafted], [text for _, _, text in api.drafted]
     assert len(texts) >= 2 and all(text.startswith(DRAFT.strip()) for text in texts)
     assert [len(text) for text in texts] == sorted(len(text) for text in texts)
-    assert all(later - earlier >= EVERY * 0.9 for earlier, later in zip(moments, moments[1:], strict=False))
+    assert all(later - earlier >= EVERY * 0.9 for earlier, later in itertools.pairwise(moments))
     assert api.drafts == {} and not any(DRAFT.strip() in message["text"] for message in someone.sees())
 
 
