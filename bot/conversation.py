@@ -204,8 +204,8 @@ async def _dispatch(app: App, person: Person, session: Session, incoming: Incomi
         handler = CHOOSERS.get(incoming.choice.split(":")[0])
         if handler is None:
             raise CannotHelp("core.old_button")
-        if not incoming.private and (name := PRIVATE_TAPS.get(incoming.choice.split(":")[0])):
-            raise CannotHelp("core.only_private", command=name)
+        if not incoming.private and (room := PRIVATE_TAPS.get(incoming.choice.split(":")[0])):
+            raise CannotHelp("core.only_private", command=room)
         return await handler(app, person, session, incoming, language)
     if incoming.attachment is not None:
         return await desk.upload(app, person, session, incoming, language)

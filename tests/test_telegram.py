@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -327,7 +328,12 @@ async def test_a_hundred_messages_in_a_second_are_slowed_down_kindly(house: App,
 
 @pytest.mark.parametrize(
     ("content", "phrase"),
-    [({"voice": {"file_id": "v", "file_unique_id": "v", "duration": 3}}, "telegram.voice"), ({"dice": {"emoji": "🎲", "value": 3}}, "telegram.unread")],
+    [
+        ({"voice": {"file_id": "v", "file_unique_id": "v", "duration": 3}}, "telegram.voice"),
+        ({"dice": {"emoji": "🎲", "value": 3}}, "telegram.unread"),
+        ({"photo": [{"file_id": "p", "file_unique_id": "p", "width": 9, "height": 9}]}, "telegram.unread"),
+        ({"location": {"latitude": 1.0, "longitude": 2.0}}, "telegram.unread"),
+    ],
 )
 async def test_what_cannot_be_read_is_answered_kindly(house: App, api: BotApi, content: dict[str, object], phrase: str) -> None:
     await member(house, REP, Role.REP, language="en")
@@ -352,6 +358,63 @@ async def test_edits_old_buttons_and_double_taps(house: App, api: BotApi) -> Non
         assert await someone.answer() == say("zh", "core.old_button")
     queries = [name for name, _ in api.calls if name == "answerCallbackQuery"]
     assert len(queries) == 3
+
+
+async def test_a_button_still_works_after_a_restart(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    async with running(house, api):
+        someone.says("/language")
+        await someone.answer()
+    async with running(house, api):
+        someone.presses("中文")
+        assert await someone.answer() == say("zh", "core.language_set")
+
+
+async def test_the_longest_message_is_taken(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    async with running(house, api):
+        someone.says("/feedback " + "😀" * 4086)
+        assert await someone.answer() == say("en", "core.thanks")
+        someone.says("/" + "x" * 4095)
+        assert "There is no command" in await someone.answer()
+    rows = await house.store.rows("SELECT details FROM audit WHERE what = 'feedback'")
+    assert json.loads(rows[0]["details"])["text"] == "😀" * 2000
+
+
+async def test_an_hour_of_messages_is_answered_in_order_after_a_pause(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone, now = api.person(REP), int(time.time())
+    for minute in range(60):
+        someone.says(f"/nothing{minute}", date=now - 60 * (60 - minute))
+    async with running(house, api, messages_per_minute=5) as chat:
+        chat.pace.wait = lambda chat: 0.0  # type: ignore[method-assign]
+        await someone.messages(60)
+    texts = [message["text"] for message in someone.sees()]
+    assert [text.split("/nothing")[1].split(".")[0] for text in texts] == [str(minute) for minute in range(60)]
+
+
+async def test_clocks_that_jump_lose_nothing(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone, now = api.person(REP), int(time.time())
+    async with running(house, api) as chat:
+        chat.pace.wait = lambda chat: 0.0  # type: ignore[method-assign]
+        for hours in (0, 5, -5, 0, 24 * 400, -24 * 400):
+            someone.says(f"/nothing{hours}", date=now + 3600 * hours)
+        await someone.messages(6)
+    assert len(someone.sees()) == 6
+
+
+async def test_a_forwarded_message_of_a_rep_is_a_message_like_any_other(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    origin = {"type": "hidden_user", "date": 1, "sender_user_name": "Somebody"}
+    async with running(house, api):
+        someone.says("/feedback")
+        await someone.answer()
+        someone.says("The card lacks an example", forward_origin=origin)
+        assert await someone.answer() == say("en", "core.thanks")
 
 
 async def test_a_group_hears_only_what_is_meant_for_it_and_nothing_private(house: App, api: BotApi) -> None:
