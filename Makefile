@@ -2,7 +2,7 @@
 PYTHON ?= python3
 COACH = .venv/bin/coach
 .DEFAULT_GOAL := help
-.PHONY: places documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
+.PHONY: bench-desk places documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,7 +41,7 @@ cards-report: setup-dev  ## ten cards drawn by the commit's hash, zh and en side
 	PYTHONPATH=. .venv/bin/python .ci/cards_report.py
 
 golden: setup-dev  ## measure the report part of the golden set (docs/reports/golden.md)
-	@$(COACH) eval tests/golden/floors.jsonl tests/golden/batch-a.jsonl tests/golden/batch-b.jsonl tests/golden/batch-c.jsonl tests/golden/batch-d.jsonl --part report --data .venv/golden --no-failures --report docs/reports/golden.md
+	@$(COACH) eval tests/golden/floors.jsonl tests/golden/batch-a.jsonl tests/golden/batch-b.jsonl tests/golden/batch-c.jsonl tests/golden/batch-d.jsonl tests/golden/batch-e.jsonl --part report --data .venv/golden --no-failures --report docs/reports/golden.md
 
 bench: setup-dev  ## our search beside a LangChain + Chroma quickstart: hits, time, memory at 1k, 10k, 100k (docs/reports)
 	.venv/bin/python .ci/bench.py $(ARGS)
@@ -72,3 +72,6 @@ edits: setup-dev  ## 1,000 random edit sequences: after each publish only curren
 
 places: setup-dev  ## are pages, slides and headings cited right? real and made documents (docs/reports/places.md; needs npm, apt, LibreOffice)
 	.venv/bin/python .ci/places.py $(ARGS)
+
+bench-desk: setup-dev  ## taking documents in beside a plain LangChain + Chroma quickstart: pages a second, memory, 500 pages to the preview (docs/reports/desk.md; PDFs need LibreOffice)
+	.venv/bin/python .ci/bench_desk.py $(ARGS)
