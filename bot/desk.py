@@ -48,6 +48,7 @@ from knowledge.shelf import Edition, card_edition
 SAMPLES = 2  # passages shown in a preview
 REMARKS = 6  # remarks shown in a preview; the rest is counted
 FIXES = 8  # corrections shown at once
+DRAFTS = 8  # undecided drafts shown at once
 DIFFERENCES = 40  # changed lines shown at once
 FIELDS = ("title", "situations", "text")
 
@@ -475,13 +476,20 @@ async def _still_asked(app: App, state: Mapping[str, Any]) -> tuple[list[str], l
 
 
 async def docs(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
-    """The team's documents; bundled cards are only counted."""
+    """The team's documents and drafts; bundled cards are only counted."""
     found = await app.shelf.documents()
     team = sorted((item for item in found if item.owner == "team"), key=lambda item: item.at, reverse=True)
     bundled = len(found) - len(team)
     text = say(language, "desk.docs", count=len(team), bundled=bundled, version=await app.shelf.version())
     offer = Offer(tuple(Choice(item.title[:40], f"desk:doc:{item.revision}") for item in team[:20]), say(language, "desk.docs_pick") if team else "")
-    return _screen(session, language, Say(text), *([offer] if team else []), *await _news_offer(app, found, language), _offer(language, [("versions", "desk:versions")]))
+    return _screen(session, language, Say(text), *([offer] if team else []), *await _drafts_offer(app, language), *await _news_offer(app, found, language), _offer(language, [("versions", "desk:versions")]))
+
+
+async def _drafts_offer(app: App, language: Language) -> list[Block]:
+    """Drafts that nobody has decided on yet, to be looked at again."""
+    drafts = await app.shelf.drafts()
+    rows = [Choice(say(language, "desk.draft", title=row["details"].get("title", row["document"])[:40]), f"desk:show:{row['id']}") for row in drafts[:DRAFTS]]
+    return [Offer(tuple(rows), say(language, "desk.drafts", count=len(drafts)))] if rows else []
 
 
 async def newer(app: App) -> dict[str, tuple[Path, str]]:
