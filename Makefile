@@ -2,7 +2,7 @@
 PYTHON ?= python3
 COACH = .venv/bin/coach
 .DEFAULT_GOAL := help
-.PHONY: bench-desk places documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
+.PHONY: chaos soak bench-desk places documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -54,6 +54,12 @@ crash-views: setup-dev  ## kill -9 at 100 random instants while views are built 
 
 crash: setup-dev  ## kill -9 the Telegram bot at 200 random instants under traffic (docs/reports/crash.md)
 	@rm -rf .crash && .venv/bin/python tests/crash.py --data .crash --report docs/reports/crash.md $(ARGS)
+
+chaos: setup-dev  ## kill -9 of replicas, PostgreSQL and Chroma server in turn under traffic (docs/reports/chaos.md)
+	@rm -rf .chaos && .venv/bin/python tests/chaos.py --data .chaos --report docs/reports/chaos.md $(ARGS)
+
+soak: setup-dev  ## an hour at 10 messages a second: does anything grow? (docs/reports/soak.md; ARGS="--minutes 20")
+	@rm -rf .soak && .venv/bin/python tests/soak.py --data .soak --report docs/reports/soak.md $(ARGS)
 
 load: setup-dev  ## 30 questions a second for 2 minutes, beside a bare echo bot (docs/reports/load.md)
 	.venv/bin/python tests/load.py --data .load --report docs/reports/load.md $(ARGS)
