@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from bot.logbook import turn, where
 from bot.ports import UNCOUNTED, Clock, Vitals
+from bot.store.database import away
 from bot.store.mail import Letter, Mail, Post
 from bot.turns import Aside
 
@@ -180,7 +181,7 @@ class Mailbox:
         except Exception as error:
             log.error("letter %s failed (try %d)\n%s", letter.id, letter.attempts, where(error))
             self.vitals.happened("failed")
-            if letter.attempts >= TRIES:
+            if letter.attempts >= TRIES and not away(error):
                 await self._park(letter, f"{type(error).__name__}")
                 return True
             self._again.discard(letter.chat)  # the next scan tries again: other chats go first

@@ -42,6 +42,10 @@ class Retriever(Protocol):
     def health(self) -> tuple[str, bool, str]:
         """What searches rest on just now: name, is it fine, in words."""
 
+    @property
+    def indexed(self) -> bool:
+        """Do searches use the index that they should? (While they don't, they are exact.)"""
+
     def passage(self, passage_id: str, *, version: int | None = None) -> Passage | None: ...
 
     def passages_of(self, card_id: str, language: Language) -> Sequence[Passage]: ...

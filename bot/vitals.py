@@ -21,6 +21,7 @@ GAUGES = {
     "coach_outbox_waiting": "replies that are not delivered yet (in the whole database)",
     "coach_outbox_lag_seconds": "age of the oldest reply that is not delivered yet",
     "coach_playbook_version": "the published version that this process answers from",
+    "coach_index_serving": "1 if searches use the index that they should (small collections need none)",
     "coach_ready": "1 if this process is ready for updates",
 }
 

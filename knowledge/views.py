@@ -277,6 +277,10 @@ class Views:
         return "search", True, f"{'Chroma' if self._index.serving else 'exact, until Chroma is built'}, {count} passages ({self.embedding})"
 
     @property
+    def indexed(self) -> bool:
+        return self._indexing is None or self._index.serving
+
+    @property
     def embedding(self) -> str:
         return self.library.embedder.fingerprint
 

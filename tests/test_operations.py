@@ -141,7 +141,7 @@ async def test_the_status_port_tells_health_readiness_and_numbers(house: App, ap
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     settings = house.settings.model_copy(update={"status_listen": f"127.0.0.1:{port}"})
-    house = watched(replace(house, settings=settings, retriever=SimpleNamespace(version=3)))  # type: ignore[arg-type]
+    house = watched(replace(house, settings=settings, retriever=SimpleNamespace(version=3, indexed=True)))  # type: ignore[arg-type]
     someone = api.person(REP, "P", "en")
     async with running(house, api) as chat:
         assert await fetch(f"{base}/healthz") == (200, '{"alive":true}')

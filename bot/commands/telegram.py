@@ -85,6 +85,7 @@ async def serve_telegram(app: App, chat: TelegramChat, settings: Settings, ready
         await chat.connect()
         if chat.stopping.is_set():
             return
+        log.info("at work", extra={"facts": {"worker": chat.mailbox.name, "shared": chat.mail.shared}})
         await offer_claim(app, chat.bot.username)
         await chat.introduce()
         tasks += [asyncio.create_task(chat.mailbox.run()), asyncio.create_task(_sweeping(app)), asyncio.create_task(reminders.run(app))]

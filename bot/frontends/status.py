@@ -48,6 +48,7 @@ class Status:
         gauges = {"coach_ready": 0.0 if await self.missing() else 1.0}
         if self.app.retriever is not None:
             gauges["coach_playbook_version"] = self.app.retriever.version
+            gauges["coach_index_serving"] = float(self.app.retriever.indexed)
         if (waiting := await self._waiting()) is not None:
             gauges |= waiting
         return Response(vitals.text(gauges), media_type=vitals.content_type)

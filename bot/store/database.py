@@ -65,6 +65,13 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
+def away(error: BaseException) -> bool:
+    """Is this the database being away or starting, rather than something wrong with what it was asked?"""
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, sa.exc.TimeoutError | sa.exc.OperationalError | sa.exc.InterfaceError)
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     """WAL, full durability, deleted words overwritten, and no implicit transactions (we say BEGIN ourselves)."""
     connection.isolation_level = None
