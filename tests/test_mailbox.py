@@ -188,3 +188,82 @@ async def test_answered_letters_keep_no_words(engine: AsyncEngine) -> None:
     await drained(box)
     (row,) = await SqlStore(engine).rows("SELECT raw, state FROM inbox")
     assert (row["raw"], row["state"]) == ("", "done")
+
+
+async def test_what_was_delivered_while_the_database_was_away_is_noted_and_not_sent_again(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = Office()
+    box = office.mailbox(engine)
+    note, failures = box.mail.delivered, [ConnectionError(), ConnectionError()]
+
+    async def away_at_first(*things: Any, **more: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await note(*things, **more)
+
+    monkeypatch.setattr(box.mail, "delivered", away_at_first)
+    await box.receive([letter(1), letter(2)])
+    await drained(box)
+    assert office.told("tg:1") == ["1", "2"] and not failures
+
+
+async def test_a_note_whose_confirmation_was_lost_is_not_made_twice(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    office = Office()
+    box = office.mailbox(engine)
+    note, failures = box.mail.delivered, [ConnectionError()]
+
+    async def written_but_not_confirmed(*things: Any, **more: Any) -> None:
+        await note(*things, **more)
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(box.mail, "delivered", written_but_not_confirmed)
+    await box.mail.receive([letter(1)])
+    await box.mail.settle("tg-9-1", [Aside("tg:1", Reply((Say("one"), Say("two"), Say("three")), "en"))], now())
+    await drained(box)
+    assert office.told("tg:1") == ["one", "two", "three"]
+
+
+async def test_a_database_that_is_away_never_parks_a_letter(engine: AsyncEngine) -> None:
+    import sqlalchemy as sa
+
+    gone = sa.exc.OperationalError("SELECT 1", {}, Exception("server closed the connection"))
+    office = Office(trouble={"tg-9-1": [gone] * 4})
+    box = office.mailbox(engine)
+    await box.receive([letter(1)])
+    await drained(box)
+    assert office.told("tg:1") == ["1"]
+
+
+async def test_a_full_disk_refuses_what_is_new_and_loses_nothing_old(tmp_path: Path) -> None:
+    import sqlalchemy as sa
+
+    engine, pages = await open_engine(None, tmp_path), [0]
+
+    @sa.event.listens_for(engine.sync_engine, "checkout")
+    def small_disk(connection: Any, *_: Any) -> None:
+        connection.cursor().execute(f"PRAGMA max_page_count={pages[0] or 10**9}")
+
+    mail = Mail(engine, "tg:")
+    await mail.receive([letter(1)])
+    pages[0] = 1  # SQLite takes it as: no page more than there are
+    with pytest.raises(sa.exc.OperationalError, match="full"):
+        for number in range(2, 200):
+            await mail.receive([Letter(f"tg-9-{number}", number, "tg:1", "tg:1", "x" * 4000, now())])
+    pages[0] = 0
+    written = (await mail.backlog())[0]
+    await mail.receive([letter(500)])
+    assert written >= 1 and (await mail.backlog())[0] == written + 1
+    await engine.dispose()
+
+
+async def test_replicas_that_start_at_once_on_an_empty_database_migrate_it_once(postgres: str, tmp_path: Path) -> None:
+    import psycopg
+
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE fresh")
+    url = postgres.replace("/postgres?", "/fresh?")
+    assert url != postgres
+    engines = await asyncio.gather(*(open_engine(url, tmp_path) for _ in range(3)))
+    assert await Mail(engines[2], "tg:").backlog() == (0, 0)
+    for engine in engines:
+        await engine.dispose()
