@@ -43,6 +43,9 @@ cards-report: setup-dev  ## ten cards drawn by the commit's hash, zh and en side
 golden: setup-dev  ## measure the report part of the golden set (docs/reports/golden.md)
 	@$(COACH) eval tests/golden/floors.jsonl tests/golden/batch-a.jsonl tests/golden/batch-b.jsonl tests/golden/batch-c.jsonl tests/golden/batch-d.jsonl tests/golden/batch-e.jsonl --part report --data .venv/golden --no-failures --report docs/reports/golden.md
 
+quotes: setup-dev  ## draw 100 shown quotes with their stored passages, for an independent reader (docs/reports/quotes-sample.jsonl)
+	PYTHONPATH=. .venv/bin/python .ci/quotes_sample.py $(ARGS)
+
 bench: setup-dev  ## our search beside a LangChain + Chroma quickstart: hits, time, memory at 1k, 10k, 100k (docs/reports)
 	.venv/bin/python .ci/bench.py $(ARGS)
 
