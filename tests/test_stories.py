@@ -129,7 +129,7 @@ class OnThePhone:
             case "claims":
                 code = (await claim_link(self.stage.app, "coach_test_bot")).partition("start=")[2]
                 self.person.says(f"/start {code}")
-        first, *_ = await self.person.messages()
+        first, *_ = await self.person.messages(patience=90.0)  # a first upload reads everything that is there
         await self.stage.chat.mailbox.idle()  # a reply may have several messages
         found = [item for item in self.person.sees() if item["message_id"] >= first["message_id"]]
         self.person.read = found[-1]["message_id"]
