@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 TRIES = 3  # failed tries after which a letter is parked
 CRASHES = 6  # tries (interrupted ones count) after which it is not tried again
 LEASE = timedelta(seconds=30)  # a killed replica's chats are taken over after this time; renewed every few seconds
+LONG_WAIT = 15.0  # seconds
 RENEW_EVERY = 5  # scans of the mailbox
 TURN_LIMIT = 900.0  # seconds: a turn that takes longer counts as failed
 
@@ -94,6 +95,7 @@ class Mailbox:
     name: str = field(default_factory=lambda: secrets.token_hex(8))
     holds: set[str] = field(default_factory=set)  # other leases to keep alive
     _busy: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    lag: float = 0.0  # seconds that the letter taken in hand last had waited
     _again: set[str] = field(default_factory=set)
     _unnoted: dict[int, Receipt] = field(default_factory=dict)  # delivered while the database was away, by post
     _stopping: bool = False
@@ -113,6 +115,11 @@ class Mailbox:
             self._again.add(chat)
             if chat not in self._busy and not self._stopping:
                 self._busy[chat] = asyncio.create_task(self._work(chat))
+
+    @property
+    def crowded(self) -> bool:
+        """More chats wait than are worked on, and have waited so long that a word about it is kind."""
+        return self.lag > LONG_WAIT and len(self._busy) > self.workers
 
     async def run(self) -> None:
         """Look for waiting chats again and again: after a start, for other processes' rows, for postponed posts."""
@@ -175,7 +182,8 @@ class Mailbox:
             await self._park(letter, "the program ended while working on it")
             return True
         try:
-            self.vitals.took("queue", (self.clock() - letter.received).total_seconds())
+            self.lag = (self.clock() - letter.received).total_seconds()
+            self.vitals.took("queue", self.lag)
             with turn(letter.id):
                 posts = await asyncio.wait_for(self.answer(letter), TURN_LIMIT)
         except Exception as error:

@@ -241,6 +241,26 @@ def test_searches_are_timed_and_the_rest_is_the_retrievers(playbook: App) -> Non
     assert value(text, 'coach_stage_seconds_count{stage="search"}') == value(text, 'coach_stage_seconds_count{stage="read"}') == 1
 
 
+# -- too many at once ------------------------------------------------------------------------------------
+
+
+async def test_when_many_ask_at_once_members_are_told_once_and_answered_all_the_same(house: App, api: BotApi) -> None:
+    member, stranger = api.person(REP, "P", "en"), api.person(99, "S", "en")
+    async with running(house, api) as chat:
+        chat.mailbox.workers = 0  # as if more chats waited than are worked on
+        chat.mailbox.lag = 60.0
+        member.says("/settings")
+        told = await member.messages(2)
+        chat.mailbox.lag = 60.0
+        member.says("/settings")
+        stranger.says("hello")
+        await member.messages(1)
+        await stranger.messages(1)
+    assert [item["text"] for item in told].count(say("en", "telegram.busy")) == 1
+    assert say("en", "telegram.busy") not in [item["text"] for item in (*member.sees()[2:], *stranger.sees())]
+    assert len(member.sees()) == 3
+
+
 # -- forgotten -------------------------------------------------------------------------------------------
 
 

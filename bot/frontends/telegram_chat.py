@@ -51,7 +51,7 @@ from bot.frontends.telegram_progress import Ongoing, work_of
 from bot.frontends.telegram_screen import Document, Keyboard, Parcel, Photo, Quiz, Text, parcels, token_behind
 from bot.mailbox import Later, Mailbox, Receipt, Undeliverable
 from bot.people import Person
-from bot.phrases import phrases
+from bot.phrases import phrases, say
 from bot.ports import App, Typing
 from bot.settings import Settings
 from bot.store.mail import Letter, Mail, Post
@@ -64,6 +64,7 @@ PREFIX = "tg:"
 UPDATES = ("message", "edited_message", "callback_query", "my_chat_member", "poll_answer")
 PROXIES = ("http", "https", "socks5", "socks5h")
 POLL_SECONDS = 25
+PATIENCE_EVERY = 600.0  # seconds between two words to a chat that many ask at once
 TYPING_AFTER, NOTE_EVERY = 0.5, 4.0  # "typing…" lasts five seconds
 UNREAD = ("voice", "video_note", "audio", "video", "sticker", "animation", "photo", "location", "contact", "poll", "dice", "story")
 
@@ -187,6 +188,7 @@ class TelegramChat:
         self.stopping = asyncio.Event()
         self.trouble: SetupProblem | None = None
         self._errands: set[asyncio.Task[None]] = set()
+        self._busy_told: dict[str, float] = {}
         self._menus: dict[str, tuple[object, ...]] = {}
         self.note_every = NOTE_EVERY
         self.drafts = True  # until the server refuses one
@@ -273,8 +275,8 @@ class TelegramChat:
         async def run() -> None:
             try:
                 await call
-            except TelegramError as error:
-                log.debug("an errand failed: %s", error)
+            except Exception as error:  # whatever it is: the next one is tried again
+                log.debug("an errand failed: %s", type(error).__name__)
 
         task = asyncio.create_task(run())
         self._errands.add(task)
@@ -377,7 +379,26 @@ class TelegramChat:
     async def receive(self, raws: Sequence[dict[str, Any]]) -> None:
         """Write updates down. When this returns, Telegram may forget them."""
         now = self.app.clock()
-        await self.mailbox.receive([letter_of(raw, self.bot.id, now) for raw in raws])
+        letters = [letter_of(raw, self.bot.id, now) for raw in raws]
+        await self.mailbox.receive(letters)
+        if self.mailbox.crowded:
+            for letter in letters:
+                self._errand(self._ask_for_patience(letter))
+
+    async def _ask_for_patience(self, letter: Letter) -> None:
+        """Too many questions at once: tell a member, in private and once in a while, that theirs is written down."""
+        last = self._busy_told.get(letter.chat, -PATIENCE_EVERY)
+        if letter.chat.startswith(f"{PREFIX}-") or time.monotonic() - last < PATIENCE_EVERY:
+            return
+        person = await self.app.store.person(letter.person)
+        if person is None or not person.active:
+            return
+        if len(self._busy_told) > 10_000:
+            self._busy_told.clear()
+        self._busy_told[letter.chat] = time.monotonic()
+        language: Language = "en" if (person.language or self.app.settings.language) == "en" else "zh"
+        self.app.vitals.happened("asked for patience")
+        await self.bot.send_message(address(letter.chat)[0], say(language, "telegram.busy"))
 
     async def connect(self) -> None:
         """Reach Telegram, waiting for a network that is not there yet; a wrong token is told at once."""
