@@ -25,6 +25,7 @@ from bot.turns import Aside
 log = logging.getLogger(__name__)
 
 TRIES = 3  # failed tries after which a letter is parked
+MANY = 10_000  # ids of letters that we remember as not tried yet
 CRASHES = 6  # tries (interrupted ones count) after which it is not tried again
 LEASE = timedelta(seconds=30)  # a killed replica's chats are taken over after this time; renewed every few seconds
 LONG_WAIT = 15.0  # seconds
@@ -97,6 +98,7 @@ class Mailbox:
     _busy: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     lag: float = 0.0  # seconds that the letter taken in hand last had waited
     _again: set[str] = field(default_factory=set)
+    _fresh: set[str] = field(default_factory=set)  # written down by us, not tried yet
     _unnoted: dict[int, Receipt] = field(default_factory=dict)  # delivered while the database was away, by post
     _stopping: bool = False
 
@@ -106,7 +108,9 @@ class Mailbox:
 
     async def receive(self, letters: Sequence[Letter]) -> None:
         """Write letters down, then start on them. When this returns, they are ours."""
-        await self.mail.receive(letters)
+        if len(self._fresh) > MANY:  # other replicas answered them
+            self._fresh.clear()
+        self._fresh |= await self.mail.receive(letters)
         self.vitals.happened("received", len(letters))
         self.wake(letter.chat for letter in letters)
 
@@ -177,7 +181,10 @@ class Mailbox:
         return await self._deliver(await self.mail.posts(chat)) and waiting.more
 
     async def _answer(self, letter: Letter) -> bool:
-        letter = await self.mail.tried(letter, self.clock())
+        if letter.id in self._fresh:  # its first try was counted when it was written down
+            self._fresh.discard(letter.id)
+        else:
+            letter = await self.mail.tried(letter, self.clock())
         if letter.attempts > CRASHES:
             await self._park(letter, "the program ended while working on it")
             return True

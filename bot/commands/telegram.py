@@ -32,6 +32,7 @@ log = logging.getLogger("bot.telegram")
 SWEEP_EVERY = 3600.0
 KEEP_UP_EVERY = 5.0  # seconds until a version that another replica published is served here too
 SERVES = True  # many people at once: a quicker event loop pays
+SWITCH = 0.001  # seconds a thread may keep the interpreter: a database thread must not wait 5 ms for each of its steps
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,7 @@ async def run(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     open_logbook(settings.log_level, settings.log_format, verbose=options.verbose)
     bot = open_bot(settings)
+    sys.setswitchinterval(SWITCH)
     async with open_app(settings, progress=ProgressLine(), purpose="coach telegram") as app:
         app = watched(app)
         chat = TelegramChat(app, mail_of(app), bot)

@@ -79,6 +79,13 @@ WRITERS: dict[str, Writer] = {
 }
 
 
+# built once: every turn asks these
+_SESSION = sa.select(t.sessions.c.data, t.sessions.c.version).where(
+    t.sessions.c.chat == sa.bindparam("chat"), t.sessions.c.person == sa.bindparam("person")
+)
+_PERSON = sa.select(t.persons).where(t.persons.c.id == sa.bindparam("id"))
+
+
 class Overtaken(Exception):
     """Another process or an earlier try has kept this turn, or moved its session on."""
 
@@ -92,11 +99,8 @@ class SqlStore:
         self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
 
     async def session(self, chat: str, person: str) -> Session:
-        query = sa.select(t.sessions.c.data, t.sessions.c.version).where(
-            t.sessions.c.chat == chat, t.sessions.c.person == person
-        )
         async with self.reader.connect() as connection:
-            row = (await connection.execute(query)).first()
+            row = (await connection.execute(_SESSION, {"chat": chat, "person": person})).first()
         if row is None:
             return Session(chat=chat, person=person)
         return replace(session_from_json(row.data), version=row.version)
@@ -173,7 +177,7 @@ class SqlStore:
 
     async def person(self, person_id: str) -> Person | None:
         async with self.reader.connect() as connection:
-            row = (await connection.execute(sa.select(t.persons).where(t.persons.c.id == person_id))).first()
+            row = (await connection.execute(_PERSON, {"id": person_id})).first()
         return _person(row._mapping) if row else None
 
     async def welcome(self, person: Person, at: datetime) -> None:

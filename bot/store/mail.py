@@ -61,8 +61,10 @@ def _letter(row: Any) -> Letter:
     return Letter(row.id, row.ordinal, row.chat, row.person, row.raw, aware(row.received), row.attempts)
 
 
-def _waiting_posts(chat: str) -> sa.Select[Any]:
-    return sa.select(t.outbox).where(t.outbox.c.chat == chat, t.outbox.c.state == "waiting").order_by(t.outbox.c.id).limit(50)
+# Built once: these are asked several times in every turn.
+_CHAT: sa.BindParameter[str] = sa.bindparam("chat")
+_WAITING_POSTS = sa.select(t.outbox).where(t.outbox.c.chat == _CHAT, t.outbox.c.state == "waiting").order_by(t.outbox.c.id).limit(50)
+_NEW_LETTERS = sa.select(t.inbox).where(t.inbox.c.chat == _CHAT, t.inbox.c.state == "new").order_by(t.inbox.c.ordinal).limit(2)
 
 
 def _post(row: Any) -> Post:
@@ -81,16 +83,20 @@ class Mail:
         self.shared = engine.dialect.name != "sqlite"  # SQLite has one owner by lock: no leases needed
         self._insert = postgresql.insert if self.shared else sqlite.insert
 
-    async def receive(self, letters: Sequence[Letter]) -> None:
-        """Write what came in, once: a letter that is here already stays as it is. One transaction."""
+    async def receive(self, letters: Sequence[Letter]) -> set[str]:
+        """Write what came in, once: a letter that is here already stays as it is. One transaction.
+
+        Returns the ids of those that were new. Their first try is counted here, before it is made.
+        """
         if not letters:
-            return
+            return set()
         rows = [
-            {"id": x.id, "ordinal": x.ordinal, "chat": x.chat, "person": x.person, "raw": x.raw, "received": x.received, "state": "new"}
+            {"id": x.id, "ordinal": x.ordinal, "chat": x.chat, "person": x.person, "raw": x.raw, "received": x.received, "state": "new", "attempts": 1}
             for x in letters
         ]
         async with writing(self.engine) as connection:
-            await connection.execute(self._insert(t.inbox).values(rows).on_conflict_do_nothing())
+            written = self._insert(t.inbox).values(rows).on_conflict_do_nothing().returning(t.inbox.c.id)
+            return set(await connection.scalars(written))
 
     async def waiting(self, now: datetime) -> list[str]:
         """Chats with something to answer (longest waiting first) or to deliver."""
@@ -128,10 +134,9 @@ class Mail:
 
     async def pending(self, chat: str) -> Pending:
         """What is to be done in a chat: posts to deliver, the oldest unanswered letter, whether more wait behind it."""
-        mine = sa.select(t.inbox).where(t.inbox.c.chat == chat, t.inbox.c.state == "new").order_by(t.inbox.c.ordinal).limit(2)
         async with self.reader.connect() as connection:
-            letters = [_letter(row) for row in await connection.execute(mine)]
-            posts = [_post(row) for row in await connection.execute(_waiting_posts(chat))]
+            letters = [_letter(row) for row in await connection.execute(_NEW_LETTERS, {"chat": chat})]
+            posts = [_post(row) for row in await connection.execute(_WAITING_POSTS, {"chat": chat})]
         return Pending(posts, letters[0] if letters else None, len(letters) > 1)
 
     async def tried(self, letter: Letter, now: datetime) -> Letter:
@@ -162,7 +167,7 @@ class Mail:
     async def posts(self, chat: str) -> list[Post]:
         """What is to be delivered in a chat, in order, whether it is due or not."""
         async with self.reader.connect() as connection:
-            return [_post(row) for row in await connection.execute(_waiting_posts(chat))]
+            return [_post(row) for row in await connection.execute(_WAITING_POSTS, {"chat": chat})]
 
     async def delivered(self, post: Post, messages: Sequence[str], *, all_sent: bool, poll: str | None = None, token: str = "", at: datetime) -> None:
         """Note the messages delivered so far; a poll's id is noted with them."""
