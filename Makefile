@@ -19,7 +19,7 @@ chat: setup  ## talk to the coach in this terminal
 test: setup-dev  ## lint, types and tests: no network, no model
 	.venv/bin/ruff check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist worksteal
 
 migration: setup-dev  ## write the first migration anew from the tables (until the first release)
 	.venv/bin/python .ci/migration.py
