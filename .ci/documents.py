@@ -165,6 +165,19 @@ def table(found: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
     return lines
 
 
+def by_writer(rows: Sequence[Mapping[str, Any]], found: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
+    """The same table for each writer's questions alone; the first letter of an id names the writer."""
+    lines: list[str] = []
+    writers = sorted({row["id"][0] for row in rows})
+    for writer in writers if len(writers) > 1 else ():
+        part = {}
+        for direction, scores in found.items():
+            mine = [row["id"][0] == writer for row in rows if row["lang"] == direction[:2]]
+            part[direction] = {name: [score for score, own in zip(values, mine, strict=True) if own] for name, values in scores.items()}
+        lines += ["", f"## Questions {writer}… alone", "", *table(part)]
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--part", default="report")
@@ -179,10 +192,10 @@ def main() -> None:
     lines = [
         "# Finding passages in public sales texts", "",
         f"Made by `make documents`: nDCG@10 over {len(passages):,} passages of the package `{PACKAGE}` (npm, Apache-2.0, pinned by its SHA-256);",
-        f"{len(rows)} paraphrased questions of the part “{options.part}”, written with their relevant passages by a reader of the texts who had not seen",
+        f"{len(rows)} paraphrased questions of the part “{options.part}”, written with their relevant passages by readers of the texts who had not seen",
         "this program (the other part was for tuning). Same passages, same embedder (`bundled`). “→” crosses languages. No card is among the",
         "passages; ours reads questions and passages with what was learned from the bundled cards (`knowledge/compass.py`) and with the layer",
-        "below the encoder's head, which comes from the same pass. The quickstart has neither.", "", *table(found),
+        "below the encoder's head, which comes from the same pass. The quickstart has neither.", "", *table(found), *by_writer(rows, found),
     ]  # fmt: skip
     print("\n".join(lines))
     if options.out:
