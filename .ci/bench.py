@@ -259,7 +259,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     lines = ["# Search beside a plain quickstart", "", "Made by `make bench`. Same passages, same embedder (`bundled`), same questions, one run.", ""]
     lines += ["## Which card", "", *which_card(), "", "## Time and memory", ""]
-    lines += ["A search as a person waits for it, the embedding of the question included (about 2 ms here). Memory: growth of the process and", "its helper. CPU: of the asking process, which other work on the machine does not stretch. \"ours\" ranks by meaning and words; the quickstart by meaning only.", ""]
+    lines += ["A search as a person waits for it, the embedding of the question included. Memory: growth of the process and", "its helper. CPU: of the asking process, which other work on the machine does not stretch. \"ours\" ranks by meaning and words; the quickstart by meaning only.", ""]
     lines += how_long(options.sizes)
     lines += ["", f"Load average before / after on {os.cpu_count()} cores: {load:.1f} / {os.getloadavg()[0]:.1f} (other work on the machine makes times longer)."]
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
