@@ -23,6 +23,7 @@ from knowledge.questions import MAX_EXPLANATION, Question, SpokenCheck
 
 LENGTH = 5  # questions of a session
 LETTERS = "ABCDEFGHIJKL"
+STRANGE = 0.2  # a description that the playbook hardly treats: single words of ours lie above, other words near 0
 ASKED_TWICE = timedelta(days=30)  # a topic asked about twice in this time is worth a question
 
 
@@ -350,7 +351,9 @@ def _card_named(app: App, text: str) -> str:
     if text in cards:
         return text
     named = [card.id for card in cards.values() if text.lower() in (card.title.zh.lower(), card.title.en.lower())]
-    topics = app.retriever.read(text).topics
-    if not named and not topics:
+    if named:
+        return named[0]
+    reading = app.retriever.read(text)
+    if not reading.topics or reading.in_scope < STRANGE:
         raise CannotHelp("quiz.no_topic", text=text[:40])
-    return named[0] if named else topics[0].card
+    return reading.topics[0].card

@@ -113,6 +113,19 @@ def test_a_question_whose_card_has_changed_is_not_asked_until_it_was_checked_aga
 # -- a session
 
 
+@pytest.mark.parametrize("words", ["qwertzuiop", "banana bread"])
+async def test_a_quiz_about_nothing_we_teach_says_so(app: App, words: str) -> None:
+    reply = await Desk(app).does(words, command="quiz")
+    assert words in plain(reply)
+    assert not any(isinstance(block, Poll) for block in reply.blocks)
+
+
+@pytest.mark.parametrize("words", ["招标", "decision maker", "price"])
+async def test_a_quiz_about_a_word_of_ours_asks_about_it(app: App, words: str) -> None:
+    reply = await Desk(app).does(words, command="quiz")
+    assert any(isinstance(block, Poll) for block in reply.blocks)
+
+
 async def test_five_questions_answered_leave_five_reviews_and_their_proof(amy: Desk) -> None:
     poll = await amy.opens()
     for n in range(5):
