@@ -166,7 +166,7 @@ def made_passages(size: int, folder: Path) -> tuple[list[Passage], Any, Any]:
 
 def measure(system: str, size: int, folder: Path) -> dict[str, float]:
     """Times in ms and memory in MB of one system at one size (runs in a process of its own)."""
-    from knowledge.retrieval import SMALL, Library
+    from knowledge.retrieval import EXACT, Library
     from knowledge.vectors import ChromaIndex, key_of
 
     passages, vectors, features = made_passages(size, folder)
@@ -184,7 +184,7 @@ def measure(system: str, size: int, folder: Path) -> dict[str, float]:
         places = compass.places(passages, features)
         library = Library(1, passages, vectors, {}, embedder, features=features, compass=compass, places=places)
         library.warm()
-        if system == "ours" and size > SMALL:  # below that the product builds no index
+        if system == "ours" and size > EXACT:  # below that the product builds no index
             index = ChromaIndex(folder / f"ours-{size}")
             key = key_of(embedder.fingerprint, [item.content_hash for item in passages])
             if index.catch_up(key, library.groups()):

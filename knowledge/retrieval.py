@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from typing import Protocol, cast
@@ -35,27 +36,37 @@ CHAT_FLOOR = 0.07
 SURE_OF_TOPIC = 1.0  # how much a clear topic speaks for a message being ours
 OUTSIDE_PRIOR = 3.0
 SCOPE_FLOOR = 0.5
-WORDS = 0.35  # share of BM25 in the fused score of a passage in the question's language; the rest is the vectors'
+WORDS = (
+    0.35  # share of BM25 in the fused score of a passage in the question's language; the rest is the vectors'
+)
 FOREIGN_WORDS = 0.15  # … in the other language, where only names, numbers and the glossary's terms can agree
 TOPIC_BONUS = 0.5  # how much the belief in a card lifts its passages
 OWN_LANGUAGE = 0.05  # a card's passage in the language of the question
 DOCUMENT_WORDS = 0.05  # what a firm agreement in words gains in a search over documents …
 FIRM = 1.5  # … in weights of the library's rarest word: a few words of the trade, or one rare name or number
 FOREIGN_DOCUMENT_WORDS = 0.025  # … in the other language
-NAMED = 0.10  # what a part number or the like of the question gains in a passage of either language that has it
+NAMED = (
+    0.10  # what a part number or the like of the question gains in a passage of either language that has it
+)
 DOCUMENT_FLOOR = 0.35  # cosine below which a document passage is not called found
 CANDIDATES = 100  # by meaning and by words, in each language; small libraries are ranked whole
 SMALL = 3000
+EXACT = 12_000  # document passages up to which comparing with all is quicker than an index (docs/reports/retrieval-bench.md)
 FEW = 64  # lines that are compared one by one
 
 
 _NUMBERED = re.compile(r"[a-z]+-?\d[a-z\d-]+|\d[\d-]*[a-z][a-z\d-]*|\d{4,}")  # GX-4123, 3m-750, 61850
 
 
-class Nearest(Protocol):
-    """An index of the library's vectors: which rows may be the nearest? None when it cannot say."""
+Answer = Callable[
+    [], Mapping[Language, NDArray[np.int64]] | None
+]  # rows by language; None when the index cannot say
 
-    def rows(self, vector: Floats, language: Language, count: int) -> NDArray[np.int64] | None: ...
+
+class Nearest(Protocol):
+    """An index of the library's vectors: which rows may be the nearest? It looks while the caller does other work."""
+
+    def asked(self, vectors: Mapping[Language, Floats], count: int) -> AbstractContextManager[Answer]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +90,26 @@ class Library:
     playbook: Mapping[str, Card]
     embedder: Embedder
     models: Mapping[str, Linear] = field(default_factory=dict)
-    causes: Mapping[str, tuple[tuple[str, ...], Vectors]] = field(default_factory=dict)  # per card: whose text, vectors
+    causes: Mapping[str, tuple[tuple[str, ...], Vectors]] = field(
+        default_factory=dict
+    )  # per card: whose text, vectors
     nearest: Nearest | None = None
-    features: Vectors | None = None  # per document passage what the encoder knew below its head; zeros for cards
+    index_above: int = EXACT  # document passages above which `nearest` is asked
+    features: Vectors | None = (
+        None  # per document passage what the encoder knew below its head; zeros for cards
+    )
     compass: Compass | None = None
-    places: Floats | None = None  # per document passage where it lies among the compass's topics; zeros for cards
+    places: Floats | None = (
+        None  # per document passage where it lies among the compass's topics; zeros for cards
+    )
 
     @cached_property
     def _by_language(self) -> dict[Language, tuple[NDArray[np.int64], Keywords]]:
         groups = {}
         for language in LANGUAGES:
-            rows = np.array([i for i, item in enumerate(self.passages) if item.language == language], np.int64)
+            rows = np.array(
+                [i for i, item in enumerate(self.passages) if item.language == language], np.int64
+            )
             groups[language] = rows, Keywords([self.passages[i].search_text for i in rows])
         return groups
 
@@ -102,14 +122,26 @@ class Library:
         """Per passage the number of its card among the topics' labels; the last number for those without."""
         labels = self.models["topics"].labels if "topics" in self.models else ()
         numbers = {label: i for i, label in enumerate(labels)}
-        return np.array([numbers.get(item.document, len(labels)) if item.kind == "card" else len(labels) for item in self.passages], np.int64)
+        return np.array(
+            [
+                numbers.get(item.document, len(labels)) if item.kind == "card" else len(labels)
+                for item in self.passages
+            ],
+            np.int64,
+        )
 
     @cached_property
     def _home(self) -> dict[Language, Floats]:
         """Per passage the small bonus of a card in the question's own language."""
         languages: tuple[Language, ...] = ("zh", "en")
         return {
-            language: np.array([OWN_LANGUAGE * (item.kind == "card" and item.language == language) for item in self.passages], np.float32)
+            language: np.array(
+                [
+                    OWN_LANGUAGE * (item.kind == "card" and item.language == language)
+                    for item in self.passages
+                ],
+                np.float32,
+            )
             for language in languages
         }
 
@@ -133,12 +165,19 @@ class Library:
         for language, rows in self._document_rows.items():
             share = np.zeros(len(self.passages), np.float32)
             share[rows] = 1 / max(len(rows), 1)
-            found[language] = share @ self._meaning, share @ self.places if self.places is not None else np.zeros(0, np.float32)
+            found[language] = (
+                share @ self._meaning,
+                share @ self.places if self.places is not None else np.zeros(0, np.float32),
+            )
         return found
 
     def groups(self) -> dict[Language, tuple[NDArray[np.int64], Vectors]]:
         """Row numbers and rows of the documents' passages per language: what an index is built from."""
-        return {language: (rows, self._meaning[rows]) for language, rows in self._document_rows.items() if len(rows)}
+        return {
+            language: (rows, self._meaning[rows])
+            for language, rows in self._document_rows.items()
+            if len(rows)
+        }
 
     def warm(self) -> None:
         """Build what is built lazily, so that the first question doesn't pay for it."""
@@ -164,7 +203,11 @@ class Library:
     def similarity(self, left: Sequence[str], right: Sequence[str]) -> Floats:
         """Cosines of shape (len(left), len(right)): a few lines from memory, many in one batch."""
         texts = [normalise(text) for text in (*left, *right)]
-        both = np.stack([*map(self.embedder.line, texts)]) if 0 < len(texts) <= FEW else self.embedder.documents(texts)
+        both = (
+            np.stack([*map(self.embedder.line, texts)])
+            if 0 < len(texts) <= FEW
+            else self.embedder.documents(texts)
+        )
         return both[: len(left)] @ both[len(left) :].T
 
     def question(self, *lines: str) -> Question:
@@ -180,26 +223,40 @@ class Library:
         read, text = self.embedder.talk(plain), " ".join(plain)
         return Question(text, read.vector, read.features, tuple(cues(text)), language_of(" ".join(lines)))
 
-    def search(self, text: str, *, limit: int = 10, language: Language | None = None, kind: Kind | None = None) -> Found:
+    def search(
+        self, text: str, *, limit: int = 10, language: Language | None = None, kind: Kind | None = None
+    ) -> Found:
         if kind and not self._of_kind(kind).any():
             return Found((), False)
         question = self.question(text)
         return self.ranked(question, limit=limit, language=language or question.language, kind=kind)
 
-    def ranked(self, question: Question, *, limit: int, language: Language, kind: Kind | None = None) -> Found:
+    def ranked(
+        self, question: Question, *, limit: int, language: Language, kind: Kind | None = None
+    ) -> Found:
         """Passages for a question, best first: cards and documents have their own ways, and meet in one list."""
-        words = self._words(question)
         cards = self._card_rows if kind != "document" else np.zeros(0, np.int64)
-        documents, scores = self._documents_ranked(question, words) if kind != "card" else (np.zeros(0, np.int64), np.zeros(0, np.float32))
+        documents, scores = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        if kind == "card" or not self._documents.any():
+            words = self._words(question)
+        else:
+            aim = self._aim(question)
+            with self._nearest(aim) as near:  # the index looks while we count words
+                words = self._words(question)
+                documents, scores = self._documents_ranked(question, aim, words, near() or {})
         rows = np.concatenate([cards, documents])
         if not len(rows):
             return Found((), False)
         if len(cards):
             scores = self._beside_cards(question, rows, words, language)
-            scores[len(cards) :] = -np.sort(-scores[len(cards) :])  # documents share their places in the list, in their own order
+            scores[len(cards) :] = -np.sort(
+                -scores[len(cards) :]
+            )  # documents share their places in the list, in their own order
         order = np.argsort(-scores, kind="stable")[:limit]
         best = rows[order]
-        hits = tuple(Hit(self.passages[row], float(score)) for row, score in zip(best, scores[order], strict=True))
+        hits = tuple(
+            Hit(self.passages[row], float(score)) for row, score in zip(best, scores[order], strict=True)
+        )
         return Found(hits, self._found(question, best))
 
     def _of_kind(self, kind: Kind) -> NDArray[np.bool_]:
@@ -214,15 +271,21 @@ class Library:
         found = np.zeros(len(self.passages), np.float32)
         for language, (rows, keywords) in self._by_language.items():
             own = language == question.language
-            found[rows] = keywords.scores(question.text if own else in_both_languages(question.text, question.language))
+            found[rows] = keywords.scores(
+                question.text if own else in_both_languages(question.text, question.language)
+            )
         return found
 
-    def _beside_cards(self, question: Question, rows: NDArray[np.int64], words: Floats, language: Language) -> Floats:
+    def _beside_cards(
+        self, question: Question, rows: NDArray[np.int64], words: Floats, language: Language
+    ) -> Floats:
         """Scores of 0–1 by meaning and words, cards lifted by the belief in them."""
         scores = (1 - WORDS) * _spread(self.vectors[rows] @ question.vector)
         for spoken, mine in self._languages.items():
             if (chosen := mine[rows]).any():
-                scores[chosen] += (WORDS if spoken == question.language else FOREIGN_WORDS) * _spread(words[rows[chosen]])
+                scores[chosen] += (WORDS if spoken == question.language else FOREIGN_WORDS) * _spread(
+                    words[rows[chosen]]
+                )
         if "topics" in self.models:
             belief = np.append(self._topics(question), np.float32(0))
             scores = scores + TOPIC_BONUS * belief[self._card_of[rows]] + self._home[language][rows]
@@ -230,32 +293,35 @@ class Library:
 
     @cached_property
     def _languages(self) -> dict[Language, NDArray[np.bool_]]:
-        return {language: np.array([item.language == language for item in self.passages], np.bool_) for language in LANGUAGES}
+        return {
+            language: np.array([item.language == language for item in self.passages], np.bool_)
+            for language in LANGUAGES
+        }
 
     def _aim(self, question: Question) -> Aim:
         if self.compass is not None:
             return self.compass.aim(question.features, question.cues, question.language)
         return straight(question.vector if self.features is None else question.features)
 
-    def _documents_ranked(self, question: Question, words: Floats) -> tuple[NDArray[np.int64], Floats]:
-        """The documents' best passages and their scores, best first."""
-        aim, named = self._aim(question), self._named(question)
-        near = self._meaning @ np.stack([aim.features[language] for language in LANGUAGES], axis=1) if self._exact else None
+    def _documents_ranked(
+        self, question: Question, aim: Aim, words: Floats, near: Mapping[Language, NDArray[np.int64]]
+    ) -> tuple[NDArray[np.int64], Floats]:
+        """The documents' best passages and their scores, best first; `near` are the index's proposals."""
+        named = self._named(question)
         found, scores = [], []
-        for column, language in enumerate(LANGUAGES):
-            rows = self._document_rows[language]
-            meaning = None if near is None else near[:, column]
-            chosen = self._candidates(aim, language, words, meaning)
-            if not len(chosen):
+        for language, rows in self._document_rows.items():
+            if not len(rows):
                 continue
-            alike = self._meaning[chosen] @ aim.features[language] if meaning is None else meaning[chosen]
+            chosen, alike = self._candidates(aim.features[language], language, words, near.get(language))
             share = DOCUMENT_WORDS if language == question.language else FOREIGN_DOCUMENT_WORDS
-            scores.append(alike + self._towards(aim, chosen, language) + share / (FIRM * math.log(1 + len(rows))) * words[chosen])
+            scores.append(
+                alike
+                + self._towards(aim, chosen, language)
+                + share / (FIRM * math.log(1 + len(rows))) * words[chosen]
+            )
             if named is not None:
                 scores[-1] = scores[-1] + NAMED * named[chosen]
             found.append(chosen)
-        if not found:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         both = np.concatenate(scores)
         order = _best(both, 2 * CANDIDATES)
         return np.concatenate(found)[order], np.clip(both[order], 0, 1)
@@ -279,20 +345,47 @@ class Library:
 
     @property
     def _exact(self) -> bool:
-        return self.nearest is None or sum(map(len, self._document_rows.values())) <= SMALL
+        return self.nearest is None or sum(map(len, self._document_rows.values())) <= self.index_above
 
-    def _candidates(self, aim: Aim, language: Language, words: Floats, meaning: Floats | None) -> NDArray[np.int64]:
-        """Rows that may be the best: all of few, else the nearest (by the index, else exactly) and those with the best words."""
+    def _nearest(self, aim: Aim) -> AbstractContextManager[Answer]:
+        """A question to the index about the languages with many passages, if there is one."""
+        many = {
+            language: aim.features[language]
+            for language, rows in self._document_rows.items()
+            if len(rows) > SMALL
+        }
+        return (
+            nullcontext(lambda: None)
+            if self.nearest is None or self._exact
+            else self.nearest.asked(many, CANDIDATES)
+        )
+
+    def _candidates(
+        self, aim: Floats, language: Language, words: Floats, near: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], Floats]:
+        """Rows that may be the best, and how near they are: all of few, else the nearest and those with the best words."""
         rows = self._document_rows[language]
-        if len(rows) <= SMALL:
-            return rows
-        near = None
-        if meaning is None and self.nearest is not None:
-            near = self.nearest.rows(aim.features[language], language, CANDIDATES)
         if near is None:
-            meaning = self._meaning @ aim.features[language] if meaning is None else meaning
-            near = rows[_top(meaning[rows], CANDIDATES)]
-        return np.union1d(near, rows[_top(words[rows], CANDIDATES)])
+            meaning = self._compared(language, aim)
+            if len(rows) <= SMALL:
+                return rows, meaning
+            near = rows[_top(meaning, CANDIDATES)]
+        chosen = np.union1d(near, rows[_top(words[rows], CANDIDATES)])
+        return chosen, self._meaning[chosen] @ aim
+
+    def _compared(self, language: Language, aim: Floats) -> Floats:
+        """How near every document passage of a language is, shape (its rows,)."""
+        rows = self._document_rows[language]
+        if len(rows) > EXACT:  # while the index is away: no second copy of so many
+            return (self._meaning @ aim)[rows]
+        if language not in self._beside:
+            self._beside[language] = np.ascontiguousarray(self._meaning[rows])
+        return self._beside[language] @ aim
+
+    @cached_property
+    def _beside(self) -> dict[Language, Vectors]:
+        """Documents' rows by language, side by side in memory: filled when they are first compared with."""
+        return {}
 
     def _found(self, question: Question, best: NDArray[np.int64]) -> bool:
         documents = [row for row in best if self.passages[row].kind == "document"]
@@ -314,12 +407,20 @@ class Library:
         labels = self.models["topics"].labels if "topics" in self.models else ()
         best = np.argsort(-beliefs)[:5]
         improper, score = self._improper(alone)
-        if follows >= FOLLOWS:  # what sounds improper alone ("and if they won't give it?") may be honest in its talk
+        if (
+            follows >= FOLLOWS
+        ):  # what sounds improper alone ("and if they won't give it?") may be honest in its talk
             score = min(score, self._improper(told)[1])
         return Reading(
-            topics=tuple(TopicBelief(labels[i], float(beliefs[i]), self._causes(labels[i], told.vector)) for i in best),
-            in_scope=max(self._in_scope(told), self._in_scope(alone)) if follows >= FOLLOWS else self._in_scope(alone),
-            improper=improper if score >= IMPROPER_FLOOR + CLEAR_TOPIC * max(0.0, 2 * self._other_topic(own) - 1) else None,
+            topics=tuple(
+                TopicBelief(labels[i], float(beliefs[i]), self._causes(labels[i], told.vector)) for i in best
+            ),
+            in_scope=max(self._in_scope(told), self._in_scope(alone))
+            if follows >= FOLLOWS
+            else self._in_scope(alone),
+            improper=improper
+            if score >= IMPROPER_FLOOR + CLEAR_TOPIC * max(0.0, 2 * self._other_topic(own) - 1)
+            else None,
             improper_score=score,
             chat=self._gate("scope", alone, "chat") >= CHAT_FLOOR,
             language=alone.language,
@@ -336,7 +437,13 @@ class Library:
         """How likely a line goes on with the talk before it, and the belief over topics if it does."""
         own, earlier, joint = self._topics(alone), self._topics(before), self._topics(together)
         line = Line(
-            alone.text, own, earlier, joint, self._in_scope(alone), self._gate("scope", alone, "chat"), float(alone.vector @ before.vector)
+            alone.text,
+            own,
+            earlier,
+            joint,
+            self._in_scope(alone),
+            self._gate("scope", alone, "chat"),
+            float(alone.vector @ before.vector),
         )
         return likely(line), cast(Floats, (earlier + joint) / 2)
 
@@ -362,23 +469,32 @@ class Library:
         """How likely the playbook treats this: what the gate says, and whether any topic is clear."""
         if "scope" not in self.models:
             return 1.0
-        inside = _logit(self._gate("scope", question, "inside")) + SURE_OF_TOPIC * _logit(float(self._topics(question).max()))
+        inside = _logit(self._gate("scope", question, "inside")) + SURE_OF_TOPIC * _logit(
+            float(self._topics(question).max())
+        )
         return 1 / (1 + math.exp(-(inside - OUTSIDE_PRIOR)))
 
     def _improper(self, question: Question) -> tuple[str | None, float]:
         """The likeliest kind of improper ask, and how likely it is that this is one at all."""
         if (kinds := self.models.get("kinds")) is None:
             return None, 0.0
-        return kinds.labels[int(self._judged("kinds", question).argmax())], self._gate("improper", question, "improper")
+        return kinds.labels[int(self._judged("kinds", question).argmax())], self._gate(
+            "improper", question, "improper"
+        )
 
     def _causes(self, card_id: str, vector: Floats) -> tuple[tuple[str, float], ...]:
         if card_id not in self.causes:
             return ()
         names, vectors = self.causes[card_id]
         similar = vectors @ vector
-        best = {name: max(float(similar[i]) for i, other in enumerate(names) if other == name) for name in dict.fromkeys(names)}
+        best = {
+            name: max(float(similar[i]) for i, other in enumerate(names) if other == name)
+            for name in dict.fromkeys(names)
+        }
         weights = np.exp((np.array(list(best.values())) - max(best.values())) / 0.08)
-        return tuple(sorted(zip(best, map(float, weights / weights.sum()), strict=True), key=lambda pair: -pair[1]))
+        return tuple(
+            sorted(zip(best, map(float, weights / weights.sum()), strict=True), key=lambda pair: -pair[1])
+        )
 
 
 @cache
@@ -386,7 +502,11 @@ def _terms(language: Language) -> list[tuple[str, str]]:
     """Names of the trade's terms in a language, each with the other language's names."""
     other: Language = "en" if language == "zh" else "zh"
     least = 2 if language == "zh" else 4
-    pairs = [(normalise(name), " ".join(term.names(other))) for term in load_glossary().terms for name in term.names(language)]
+    pairs = [
+        (normalise(name), " ".join(term.names(other)))
+        for term in load_glossary().terms
+        for name in term.names(language)
+    ]
     return [pair for pair in pairs if len(pair[0]) >= least]
 
 
@@ -397,7 +517,12 @@ def in_both_languages(text: str, language: Language) -> str:
 
 def cause_texts(cards: Mapping[str, Card]) -> list[tuple[str, str, str]]:
     """(card, cause, text) for every sentence, signal and situation that shows a cause."""
-    return [(card.id, cause.id, text) for card in cards.values() for cause in card.causes for text in _cause_texts(card, cause.id)]
+    return [
+        (card.id, cause.id, text)
+        for card in cards.values()
+        for cause in card.causes
+        for text in _cause_texts(card, cause.id)
+    ]
 
 
 def _cause_texts(card: Card, cause_id: str) -> list[str]:

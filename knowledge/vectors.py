@@ -2,8 +2,8 @@
 
 Chroma's files can crash the process that opens them (a kill at the wrong moment is enough). So no process that
 answers people ever opens them: a helper process builds a new directory, a second one proves that it answers, and a
-third one serves it through a pipe. If that one dies or falls silent, `rows` says None and the caller searches the
-stored vectors exactly. Small collections need no index: `views.py` asks for one above `retrieval.SMALL` passages.
+third one serves it through a pipe. If that one dies or falls silent, the answer is None and the caller searches the
+stored vectors exactly. Small collections need no index: `views.py` asks for one above COACH_INDEX_ABOVE passages.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -34,6 +35,8 @@ from knowledge.passages import Language
 log = logging.getLogger(__name__)
 
 Rows = NDArray[np.int64]
+Vectors = Mapping[Language, NDArray[np.float32]]  # per language what is looked for
+Answer = Callable[[], Mapping[Language, Rows] | None]
 Groups = Mapping[Language, tuple[Rows, NDArray[np.float32]]]  # per language: row numbers and their vectors
 
 SHARED = "server"  # the end of directories whose collections stand on a server
@@ -85,19 +88,30 @@ class ChromaIndex:
         """The index as the library of `key` may use it: as soon as another version is served, it says None."""
         return ServedVersion(self, key)
 
-    def rows(self, key: str, vector: NDArray[np.float32], language: Language, count: int) -> Rows | None:
-        """Row numbers of the nearest vectors of a language; None: search exactly."""
-        if self._helper is None or not self._lock.acquire(blocking=False):  # busy with another question: exact is fine
-            return None
+    @contextlib.contextmanager
+    def asked(self, key: str, vectors: Vectors, count: int) -> Iterator[Answer]:
+        """Send a question off; the caller does other work and then reads the answer. None: search exactly."""
+        if self._helper is None or not self._lock.acquire(
+            blocking=False
+        ):  # busy with another question: exact is fine
+            yield lambda: None
+            return
         try:
-            if self._helper is None or key != self._key:
-                return None
-            found = self._helper.ask(vector, language, count)
-            if found is None:
-                log.warning("the Chroma helper is gone; exact search takes over until the index is rebuilt")
-                self._helper.close()
-                self._helper = None
-            return found
+            if self._helper is None or key != self._key or not vectors:
+                yield lambda: None
+                return
+            asked = _Asked(self._helper, vectors, count)
+            try:
+                yield asked.answer
+            finally:
+                if (
+                    asked.answer() is None
+                ):  # read also what the caller left: the next question must not get this one's answer
+                    log.warning(
+                        "the Chroma helper is gone; exact search takes over until the index is rebuilt"
+                    )
+                    self._helper.close()
+                    self._helper = None
         finally:
             self._lock.release()
 
@@ -154,12 +168,21 @@ class ChromaIndex:
         os.utime(path)
         if self._url:
             return  # the directory may be shared; its few small files cost nothing
-        others = sorted((item for item in self._folder.iterdir() if item.is_dir()), key=lambda item: item.stat().st_mtime, reverse=True)
+        others = sorted(
+            (item for item in self._folder.iterdir() if item.is_dir()),
+            key=lambda item: item.stat().st_mtime,
+            reverse=True,
+        )
         for old in others[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
 
     def _run(self, task: str, path: Path) -> bool:
-        with subprocess.Popen(_command(task, path, self._url), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as work:
+        with subprocess.Popen(
+            _command(task, path, self._url),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        ) as work:
             self._work = work
             _, errors = work.communicate()
         if work.returncode and not self._closed:
@@ -175,25 +198,53 @@ class ServedVersion:
     index: ChromaIndex
     key: str
 
-    def rows(self, vector: NDArray[np.float32], language: Language, count: int) -> Rows | None:
-        return self.index.rows(self.key, vector, language, count)
+    def asked(self, vectors: Vectors, count: int) -> AbstractContextManager[Answer]:
+        return self.index.asked(self.key, vectors, count)
+
+
+class _Asked:
+    """One question to the helper, for each language, and its answer, read once."""
+
+    def __init__(self, helper: Helper, vectors: Vectors, count: int) -> None:
+        self._helper, self._languages = helper, tuple(vectors)
+        self._sent = all(helper.ask(vector, language, count) for language, vector in vectors.items())
+        self._read = False
+        self._found: dict[Language, Rows] = {}
+
+    def answer(self) -> dict[Language, Rows] | None:
+        """Row numbers of the nearest vectors, by language; None when the helper is dead, slow or unsure."""
+        if self._sent and not self._read:
+            self._read = True
+            for language in self._languages:
+                if (rows := self._helper.told()) is None:
+                    break
+                self._found[language] = rows
+        return self._found if len(self._found) == len(self._languages) else None
 
 
 class Helper:
     """The process that has Chroma's files open, and the pipe to it."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+        )
 
     def ready(self) -> bool:
         return self._read(_TOLD.size, OPENING) == _TOLD.pack(0)
 
-    def ask(self, vector: NDArray[np.float32], language: Language, count: int) -> Rows | None:
-        """Rows, or None when the helper is dead, slow or unsure (it is not asked again)."""
+    def ask(self, vector: NDArray[np.float32], language: Language, count: int) -> bool:
+        """Send a question; False when the helper is dead."""
         try:
-            cast(IO[bytes], self._process.stdin).write(_ASK.pack(language.encode(), count, len(vector)) + vector.tobytes())
+            cast(IO[bytes], self._process.stdin).write(
+                _ASK.pack(language.encode(), count, len(vector)) + vector.tobytes()
+            )
         except OSError:
-            return None
+            return False
+        return True
+
+    def told(self) -> Rows | None:
+        """The rows of the next answer, or None when the helper is dead, slow or unsure (it is not asked again)."""
         head = self._read(_TOLD.size, PATIENCE)
         number = _TOLD.unpack(head)[0] if head else -1
         body = self._read(8 * number, PATIENCE) if number > 0 else None
@@ -293,7 +344,9 @@ def probe(path: Path, url: str = "") -> None:
         if len(rows):
             sample = collection.get(ids=[str(rows[0]), str(rows[-1])], include=["embeddings"])["embeddings"]
             for vector, row in zip(sample, (rows[0], rows[-1]), strict=False):
-                near = collection.query(query_embeddings=[vector], n_results=min(20, len(rows)), include=["distances"])
+                near = collection.query(
+                    query_embeddings=[vector], n_results=min(20, len(rows)), include=["distances"]
+                )
                 if near["distances"][0][0] > 0.001 or len(near["ids"][0]) != min(20, len(rows)):
                     raise SystemExit(f"{language}: row {row} does not find itself")
 
@@ -301,7 +354,10 @@ def probe(path: Path, url: str = "") -> None:
 def serve(path: Path, url: str, questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer questions from the pipe until it closes."""
     client = _client(path, url)
-    collections = {language: client.get_collection(_name(path, language), embedding_function=None) for language in _languages(path)}
+    collections = {
+        language: client.get_collection(_name(path, language), embedding_function=None)
+        for language in _languages(path)
+    }
     sizes = {language: len(rows) for language, rows in _languages(path).items()}
     answers.write(_TOLD.pack(0))
     answers.flush()

@@ -31,7 +31,7 @@ from knowledge.compass import (
 from knowledge.embedders import Embedder, Vectors, open_embedder
 from knowledge.keywords import normalise
 from knowledge.passages import Found, Kind, Language, Passage, Reading
-from knowledge.retrieval import SMALL, Library, cause_texts
+from knowledge.retrieval import Library, cause_texts
 from knowledge.shelf import Shelf
 from knowledge.topics import Example, Linear, load, load_examples, save, train_all
 from knowledge.vectors import ChromaIndex, key_of
@@ -53,6 +53,9 @@ class ViewSettings(Protocol):
     @property
     def chroma_url(self) -> str | None: ...
 
+    @property
+    def index_above(self) -> int: ...
+
 
 class Views:
     """The current `Library`, and how it comes to be. Answers every search from one version."""
@@ -65,6 +68,7 @@ class Views:
         self._embedder: Embedder | None = None
         self._library: Library | None = None
         self._index = ChromaIndex(self.folder / "chroma", settings.chroma_url)
+        self._index_above = settings.index_above
         self._indexing: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
         self._mend_at, self._mend_wait = 0.0, MEND_AFTER
@@ -89,7 +93,10 @@ class Views:
         if self._index.serving:
             self._mend_wait = MEND_AFTER
         elif self._indexing is not None and self._indexing.done() and time.monotonic() > self._mend_at:
-            self._mend_at, self._mend_wait = time.monotonic() + self._mend_wait, min(3600.0, 2 * self._mend_wait)
+            self._mend_at, self._mend_wait = (
+                time.monotonic() + self._mend_wait,
+                min(3600.0, 2 * self._mend_wait),
+            )
             self._indexing = asyncio.create_task(self._index_in_background(self.library))
 
     async def _refresh(self) -> None:
@@ -103,17 +110,28 @@ class Views:
         await self._embed_both(documents)
         vectors = await self.embed([(item.content_hash, item.search_text) for item in passages])
         models = await self._models(cards)
-        library = Library(version, passages, vectors, cards, self._embedder, models, await self._causes(cards))
+        library = Library(
+            version,
+            passages,
+            vectors,
+            cards,
+            self._embedder,
+            models,
+            await self._causes(cards),
+            index_above=self._index_above,
+        )
         if documents:
             library = await self._with_compass(library, await self.compass(cards, models))
         await asyncio.to_thread(library.warm)
         self._library = library  # answers exactly until the index is there
-        if len(documents) > SMALL:
+        if len(documents) > self._index_above:
             self._indexing = asyncio.create_task(self._index_in_background(library))
 
     async def _index_in_background(self, library: Library) -> None:
         """Let Chroma catch up with a library; it is used by that library only, so versions never mix."""
-        key = key_of(f"{library.embedder.fingerprint}/documents", [item.content_hash for item in library.passages])
+        key = key_of(
+            f"{library.embedder.fingerprint}/documents", [item.content_hash for item in library.passages]
+        )
         if await asyncio.to_thread(self._index.catch_up, key, library.groups()):
             library.nearest = self._index.at(key)
 
@@ -137,13 +155,19 @@ class Views:
             found[card] = tuple(texts[i][1] for i in mine), rows[mine]
         return found
 
-    async def embed(self, texts: Sequence[tuple[str, str]], what: str = "passages", *, features: bool = False) -> Vectors:
+    async def embed(
+        self, texts: Sequence[tuple[str, str]], what: str = "passages", *, features: bool = False
+    ) -> Vectors:
         """Vectors (or features) for (hash, text) pairs; only what the shelf doesn't know is computed."""
         assert self._embedder is not None
         encode = self._embedder.features if features else self._embedder.documents
         model = self._embedder.fingerprint + ("/features" if features else "")
         known = await self._shelf.known_vectors(model, [key for key, _ in texts])
-        if shared := {key: row for key, row in _shared_vectors(model, len(texts) - len(known)).items() if key not in known}:
+        if shared := {
+            key: row
+            for key, row in _shared_vectors(model, len(texts) - len(known)).items()
+            if key not in known
+        }:
             wanted = {key: shared[key] for key, _ in texts if key in shared}
             await self._shelf.keep_vectors(model, wanted)
             known |= wanted
@@ -165,13 +189,23 @@ class Views:
         if not self._embedder.layered:
             return
         names = self._embedder.fingerprint, f"{self._embedder.fingerprint}/features"
-        known = [await self._shelf.known_vectors(name, [item.content_hash for item in passages]) for name in names]
-        missing = list({item.content_hash: item.search_text for item in passages if not all(item.content_hash in rows for rows in known)}.items())
+        known = [
+            await self._shelf.known_vectors(name, [item.content_hash for item in passages]) for name in names
+        ]
+        missing = list(
+            {
+                item.content_hash: item.search_text
+                for item in passages
+                if not all(item.content_hash in rows for rows in known)
+            }.items()
+        )
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
             both = await asyncio.to_thread(self._embedder.both, [normalise(text) for _, text in batch])
             for name, rows in zip(names, both, strict=True):
-                await self._shelf.keep_vectors(name, {key: row.tobytes() for (key, _), row in zip(batch, rows, strict=True)})
+                await self._shelf.keep_vectors(
+                    name, {key: row.tobytes() for (key, _), row in zip(batch, rows, strict=True)}
+                )
             self._progress("passages", start + len(batch), len(missing))
 
     async def compass(self, cards: Mapping[str, Card], models: Mapping[str, Linear]) -> Compass | None:
@@ -195,14 +229,18 @@ class Views:
         documents = [library.passages[i] for i in at]
         features = library.vectors[at]
         if library.embedder.layered:
-            features = await self.embed([(item.content_hash, item.search_text) for item in documents], features=True)
+            features = await self.embed(
+                [(item.content_hash, item.search_text) for item in documents], features=True
+            )
             library = replace(library, features=_spaced(features, at, len(library.passages)))
         if compass is None:
             return library
         places = await asyncio.to_thread(self._places, compass, documents, features, keep)
         return replace(library, compass=compass, places=_spaced(places, at, len(library.passages)))
 
-    def _places(self, compass: Compass, passages: Sequence[Passage], features: Vectors, keep: bool) -> Vectors:
+    def _places(
+        self, compass: Compass, passages: Sequence[Passage], features: Vectors, keep: bool
+    ) -> Vectors:
         """Where passages lie among the topics; only those that changed since the last time are placed."""
         path = self.folder / "places.npz"
         known = kept_places(path, compass.fingerprint)
@@ -210,7 +248,9 @@ class Views:
         new = compass.places([passages[i] for i in missing], features[missing])
         known |= {passages[i].content_hash: row for i, row in zip(missing, new, strict=True)}
         if missing and keep:
-            keep_places(path, compass.fingerprint, {item.content_hash: known[item.content_hash] for item in passages})
+            keep_places(
+                path, compass.fingerprint, {item.content_hash: known[item.content_hash] for item in passages}
+            )
         return np.stack([known[item.content_hash] for item in passages])
 
     async def trial(self, new: Sequence[Passage], replaced: Collection[str] = ()) -> Library:
@@ -220,12 +260,23 @@ class Views:
         await self._embed_both([item for item in new if item.kind == "document"])
         vectors = await self.embed([(item.content_hash, item.search_text) for item in new])
         passages = [*(library.passages[i] for i in kept), *new]
-        both = replace(library, nearest=None, passages=passages, vectors=np.concatenate([library.vectors[kept], vectors]))
+        both = replace(
+            library, nearest=None, passages=passages, vectors=np.concatenate([library.vectors[kept], vectors])
+        )
         if not any(item.kind == "document" for item in new):
-            return replace(both, features=_joined(library.features, kept, None, len(new)), places=_joined(library.places, kept, None, len(new)))
+            return replace(
+                both,
+                features=_joined(library.features, kept, None, len(new)),
+                places=_joined(library.places, kept, None, len(new)),
+            )
         compass = library.compass or await self.compass(library.cards(), library.models)
-        tail = await self._with_compass(replace(library, passages=new, vectors=vectors, features=None, places=None), compass, keep=False)
-        features, places = _joined(library.features, kept, tail.features, len(new)), _joined(library.places, kept, tail.places, len(new))
+        tail = await self._with_compass(
+            replace(library, passages=new, vectors=vectors, features=None, places=None), compass, keep=False
+        )
+        features, places = (
+            _joined(library.features, kept, tail.features, len(new)),
+            _joined(library.places, kept, tail.places, len(new)),
+        )
         return replace(both, compass=tail.compass, features=features, places=places)
 
     async def _models(self, cards: Mapping[str, Card]) -> dict[str, Linear]:
@@ -239,14 +290,18 @@ class Views:
         for path in (own, SHARED / "topics.npz"):
             if found := load(path, fingerprint):
                 return found
-        rows = await self.embed([(_key(item.text), item.text) for item in examples], "examples", features=True)
+        rows = await self.embed(
+            [(_key(item.text), item.text) for item in examples], "examples", features=True
+        )
         by_text = dict(zip((item.text for item in examples), rows, strict=True))
 
         def features(chosen: Sequence[Example]) -> Vectors:
             return np.stack([by_text[item.text] for item in chosen])
 
         self._progress("topics", 0, 3)
-        models = await asyncio.to_thread(train_all, examples, features, lambda done, total: self._progress("topics", done, total))
+        models = await asyncio.to_thread(
+            train_all, examples, features, lambda done, total: self._progress("topics", done, total)
+        )
         save(own, models, fingerprint)
         return models
 
@@ -254,7 +309,9 @@ class Views:
     def cards(self) -> Mapping[str, Card]:
         return self.library.cards()
 
-    def search(self, text: str, *, limit: int = 10, language: Language | None = None, kind: Kind | None = None) -> Found:
+    def search(
+        self, text: str, *, limit: int = 10, language: Language | None = None, kind: Kind | None = None
+    ) -> Found:
         return self.library.search(text, limit=limit, language=language, kind=kind)
 
     def read(self, text: str, *, context: Sequence[str] = ()) -> Reading:
@@ -272,9 +329,13 @@ class Views:
     def health(self) -> tuple[str, bool, str]:
         """What searches rest on just now, for `coach doctor`: name, is it fine, in words."""
         count = len(self.library.passages)
-        if count <= SMALL:
+        if sum(item.kind == "document" for item in self.library.passages) <= self._index_above:
             return "search", True, f"exact over {count} passages ({self.embedding})"
-        return "search", True, f"{'Chroma' if self._index.serving else 'exact, until Chroma is built'}, {count} passages ({self.embedding})"
+        return (
+            "search",
+            True,
+            f"{'Chroma' if self._index.serving else 'exact, until Chroma is built'}, {count} passages ({self.embedding})",
+        )
 
     @property
     def indexed(self) -> bool:
@@ -301,10 +362,14 @@ async def share(views: Views, shelf: Shelf) -> None:
         if (made := views.folder / f"{name}.npz").exists():
             shutil.copyfile(made, SHARED / f"{name}.tmp")
             (SHARED / f"{name}.tmp").replace(SHARED / f"{name}.npz")
-    keys = [item.content_hash for item in library.passages] + [_key(text) for _, _, text in cause_texts(library.cards())]
+    keys = [item.content_hash for item in library.passages] + [
+        _key(text) for _, _, text in cause_texts(library.cards())
+    ]
     known = await shelf.known_vectors(views.embedding, keys)
     rows = np.stack([np.frombuffer(known[key], np.float32) for key in known])
-    np.savez(SHARED / "vectors.tmp.npz", model=np.array(views.embedding), keys=np.array(list(known)), rows=rows)
+    np.savez(
+        SHARED / "vectors.tmp.npz", model=np.array(views.embedding), keys=np.array(list(known)), rows=rows
+    )
     (SHARED / "vectors.tmp.npz").replace(SHARED / "vectors.npz")
 
 

@@ -32,7 +32,7 @@ from telegram_house import free_port
 
 ROOT = Path(__file__).parents[1]
 BOT = TOKEN.split(":")[0]
-PASSAGES = 3300  # more than `retrieval.SMALL`: searches need the Chroma server
+PASSAGES = 3300  # more than `retrieval.SMALL` a language, and than COACH_INDEX_ABOVE here: searches need the Chroma server
 THINGS = ("泵", "阀", "压缩机", "换热器", "变频器", "传感器", "密封件", "轴承", "过滤器", "控制柜", "减速机", "风机")
 PLACES = ("炼油厂", "钢厂", "水厂", "化工园", "电厂", "造纸厂", "药厂", "船厂", "矿山", "食品厂", "机场", "港口")
 STATES = ("交付周期", "备件价格", "维护间隔", "质保条款", "能耗数据", "验收标准", "付款节点", "培训安排")
@@ -304,7 +304,7 @@ async def opened(data: Path, chats: int) -> AsyncIterator[House]:
             api.person(number, f"P{number}", "zh-hans")
         postgres, chroma_port, door = Postgres(data / "postgres"), free_port(), free_port()
         env = {key: value for key, value in os.environ.items() if not key.startswith("COACH_")} | {
-            "PYTHONPATH": str(ROOT), "COACH_DATABASE_URL": postgres.uri, "COACH_CHROMA_URL": f"http://127.0.0.1:{chroma_port}",
+            "PYTHONPATH": str(ROOT), "COACH_DATABASE_URL": postgres.uri, "COACH_CHROMA_URL": f"http://127.0.0.1:{chroma_port}", "COACH_INDEX_ABOVE": "3000",
             "COACH_TELEGRAM_TOKEN": TOKEN, "COACH_TELEGRAM_BASE_URL": api.base_url, "COACH_TELEGRAM_BASE_FILE_URL": api.file_url,
             "COACH_TELEGRAM_WEBHOOK_URL": f"http://127.0.0.1:{door}/hook", "COACH_MESSAGES_PER_MINUTE": "100000",
             "COACH_ADMINS": ",".join(map(str, api.people)), "COACH_LOG_FORMAT": "json",

