@@ -57,6 +57,14 @@ class Undeliverable(Exception):
         self.gone = gone
 
 
+class Moved(Exception):
+    """Nothing was sent: the chat goes on under another id, `to`, and so does what waits in it."""
+
+    def __init__(self, to: str) -> None:
+        super().__init__(to)
+        self.to = to
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What the platform said about a delivered message; `poll` is its id if it is a quiz question with `token`."""
@@ -72,7 +80,7 @@ class Carrier(Protocol):
     def pack(self, post: Post) -> Sequence[Any]: ...
 
     async def carry(self, post: Post, parcel: Any) -> Receipt:
-        """Raises `Later` or `Undeliverable`."""
+        """Raises `Later`, `Undeliverable` or `Moved`."""
 
 
 # None: a turn was kept. Otherwise the letter is closed, and these are posted.
@@ -119,6 +127,11 @@ class Mailbox:
             self._again.add(chat)
             if chat not in self._busy and not self._stopping:
                 self._busy[chat] = asyncio.create_task(self._work(chat))
+
+    async def move(self, chat: str, to: str) -> None:
+        """A chat has a new id: what waits in it and what is remembered of it go there."""
+        await self.mail.move(chat, to)
+        self.wake([to])
 
     @property
     def crowded(self) -> bool:
@@ -243,6 +256,9 @@ class Mailbox:
                 self.vitals.happened("postponed")
                 await self.mail.postpone(post, self.clock() + timedelta(seconds=error.seconds), str(error))
             self._call_again(post.chat, error.seconds)
+            return False
+        except Moved as error:
+            await self.move(post.chat, error.to)
             return False
         except Undeliverable as error:
             self.vitals.happened("undeliverable")

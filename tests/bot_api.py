@@ -68,6 +68,7 @@ class Chat:
     messages: dict[int, dict[str, Any]] = field(default_factory=dict)
     blocked: bool = False
     deactivated: bool = False
+    upgraded_to: int | None = None  # the supergroup that this group has become
     sends: deque[float] = field(default_factory=deque)
 
     def json(self) -> dict[str, Any]:
@@ -246,8 +247,23 @@ class BotApi:
             self.people[person_id] = Person(self, person_id, name, language)
         return self.people[person_id]
 
-    def group(self, chat_id: int = -100_200_300, title: str = "KA team") -> Chat:
-        return self.chats.setdefault(chat_id, Chat(chat_id, "supergroup", title))
+    def group(self, chat_id: int = -100_200_300, title: str = "KA team", kind: str = "supergroup") -> Chat:
+        return self.chats.setdefault(chat_id, Chat(chat_id, kind, title))
+
+    def upgrades(self, group: Chat, person: Person, *, told: bool = True) -> Chat:
+        """A group becomes a supergroup: a new chat id, message numbers of its own, a service message in both.
+
+        Not `told`, as when the bot was down for longer than updates are kept: only a refused message says so.
+        """
+        new = self.group(-1_000_000_000_000 + group.id, group.title)
+        group.upgraded_to = new.id
+        if told:
+            person._posts({"migrate_to_chat_id": new.id}, group)
+            anonymous = {"id": 1_087_968_824, "is_bot": True, "first_name": "Group", "username": "GroupAnonymousBot"}
+            sent = {"from": anonymous, "sender_chat": new.json(), "chat": new.json()}
+            message = {"message_id": self.next_message(), "date": int(time.time()), **sent}
+            self.push("message", message | {"migrate_from_chat_id": group.id})
+        return new
 
     def next_message(self) -> int:
         self.message_id += 1
@@ -471,6 +487,8 @@ class BotApi:
         chat = self.chats.get(int(given.get("chat_id", 0)))
         if chat is None or (chat.kind == "private" and not chat.messages):
             raise Refused("chat not found")
+        if chat.upgraded_to:
+            raise Refused("group chat was upgraded to a supergroup chat", migrate_to_chat_id=chat.upgraded_to)
         if chat.blocked:
             raise Refused("bot was blocked by the user", 403)
         if chat.deactivated:

@@ -14,7 +14,15 @@ import telegram
 from bot_api import TOKEN, BotApi
 from bot_api_markup import BadMarkup, parse
 from bot_api_schema import schema, violations
-from telegram.error import BadRequest, Conflict, Forbidden, InvalidToken, NetworkError, RetryAfter
+from telegram.error import (
+    BadRequest,
+    ChatMigrated,
+    Conflict,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    RetryAfter,
+)
 
 
 @pytest.fixture
@@ -127,6 +135,26 @@ async def test_strangers_blockers_and_wrong_tokens(api: BotApi, bot: telegram.Bo
     with pytest.raises(InvalidToken):
         await stranger.initialize()
     await stranger.shutdown()
+
+
+async def test_a_group_that_becomes_a_supergroup_says_so_in_both_and_refuses_what_goes_to_the_old_id(
+    api: BotApi, bot: telegram.Bot
+) -> None:
+    someone, group = api.person(1), api.group(-4_001, kind="group")
+    someone.says("hello", group)
+    await bot.send_message(group.id, "hi")
+    new = api.upgrades(group, someone)
+    with pytest.raises(ChatMigrated) as caught:
+        await bot.send_message(group.id, "are you there?")
+    assert caught.value.new_chat_id == new.id < -1_000_000_000_000
+    messages = [item.message for item in await bot.get_updates() if item.message]
+    assert [(item.migrate_to_chat_id, item.migrate_from_chat_id) for item in messages[-2:]] == [
+        (new.id, None),
+        (None, group.id),
+    ]
+    await bot.send_message(new.id, "here")
+    assert [item["text"] for item in someone.sees(new)] == ["here"]
+    assert api.violations == []
 
 
 async def test_files_and_quizzes_have_their_limits(api: BotApi, bot: telegram.Bot) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot.mailbox import CRASHES, Later, Mailbox, Receipt, Undeliverable
+from bot.mailbox import CRASHES, Later, Mailbox, Moved, Receipt, Undeliverable
 from bot.store.database import open_engine
 from bot.store.mail import Letter, Mail, Post
 from bot.turns import Aside, Reply, Say
@@ -82,7 +82,7 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     from bot.store import tables as t
 
     async with engine.begin() as connection:
-        for table in (t.inbox, t.outbox, t.leases, t.polls):
+        for table in (t.inbox, t.outbox, t.leases, t.polls, t.sessions, t.turns):
             await connection.execute(table.delete())
     yield engine
     await engine.dispose()
@@ -178,6 +178,39 @@ async def test_a_long_reply_goes_on_where_its_delivery_stopped(engine: AsyncEngi
     await mail.settle("tg-9-1", [Aside("tg:1", Reply((Say("one"), Say("two"), Say("three")), "en"))], now())
     await drained(office.mailbox(engine))
     assert office.told("tg:1") == ["one", "two", "three"]
+
+
+async def test_a_chat_with_a_new_id_takes_what_waits_with_it_in_order_and_once(engine: AsyncEngine) -> None:
+    office, mail = Office(trouble={"two": [Moved("tg:-100")]}), Mail(engine, "tg:")
+    await mail.receive([letter(1), letter(2), letter(4, "tg:-100"), letter(3)])
+    await mail.settle("tg-9-1", [Aside("tg:1", Reply((Say("one"), Say("two"), Say("three")), "en"))], now())
+    await drained(office.mailbox(engine))
+    assert office.told("tg:1") == ["one"]
+    assert [text for text in office.told("tg:-100") if text != "4"] == ["two", "three", "2", "3"], (
+        "4 may have been in hand"
+    )
+    assert sorted(office.answered) == ["tg-9-2", "tg-9-3", "tg-9-4"]
+
+
+async def test_a_session_moves_with_its_chat_and_does_not_replace_a_newer_one(engine: AsyncEngine) -> None:
+    from bot.sessions import Session
+    from bot.store import SqlStore
+    from bot.turns import Incoming
+
+    store, mail = SqlStore(engine), Mail(engine, "tg:")
+    places = (("tg:-1", "anna", "old"), ("tg:-1", "ben", "old"), ("tg:-100", "ben", "new"))
+    for number, (chat, person, text) in enumerate(places):
+        session = Session(chat, person).heard(text, Reply(()), "")
+        assert await store.keep(
+            Incoming(f"m{number}", chat, person, now(), text), session, Reply((Say("x"),))
+        )
+    for _ in range(2):  # told by the service message, and again by a refused message
+        await mail.move("tg:-1", "tg:-100")
+    for person, text in (("anna", "old"), ("ben", "new")):
+        session = await store.session("tg:-100", person)
+        assert session.history[0].text == text
+        assert await store.keep(Incoming(f"{person}-goes-on", "tg:-100", person, now()), session, Reply(()))
+        assert (await store.session("tg:-1", person)).version == 0
 
 
 async def test_answered_letters_keep_no_words(engine: AsyncEngine) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -455,6 +455,58 @@ async def test_in_a_group_the_bot_answers_when_it_is_meant_and_shows_nothing_pri
     assert someone.sees() == [], "nothing of it came privately either"
     assert not any("document" in message or "photo" in message for message in someone.sees(group))
     assert len(someone.sees(group)) == 2 + len(PRIVATE) + len(PRIVATE_TAPS)
+
+
+async def test_a_talk_goes_on_where_a_group_became_a_supergroup(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone, group = api.person(REP), api.group(-4_001, kind="group")
+    async with running(house, api) as chat:
+        someone.says("/feedback@coach_test_bot", group)
+        assert await someone.answer(chat=group) == say("en", "core.feedback_ask")
+        new = api.upgrades(group, someone)
+        someone.says("@coach_test_bot the card lacks an example", new)
+        assert await someone.answer(chat=new) == say("en", "core.thanks")
+        await chat.mailbox.idle()
+    assert [
+        await count(house, f"{table} WHERE chat = 'tg:{group.id}'")
+        for table in ("sessions", "turns", "outbox", "inbox")
+    ] == [0] * 4
+    assert await count(house, "inbox WHERE state <> 'done'") == 0
+
+
+async def test_what_was_on_its_way_to_a_group_arrives_once_in_the_supergroup(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone, group = api.person(REP), api.group(-4_002, kind="group")
+    async with running(house, api) as chat:
+        api.fail("sendMessage", status=502, contains="nothing1")
+        someone.says("/nothing1", group)
+        await until(lambda: api.faults[0].times == 0)
+        someone.says("/nothing2", group)
+        new = api.upgrades(group, someone, told=False)
+        new.messages = {
+            item: message | {"chat": new.json()} for item, message in group.messages.items()
+        }  # other messages of the same numbers
+        await someone.messages(2, chat=new)
+        someone.says("/nothing3", new)
+        await someone.answer(chat=new)
+        await chat.mailbox.idle()
+        await asyncio.sleep(0.3)
+    answers = [message["text"] for message in someone.sees(new)]
+    assert [text.split("/nothing")[1][0] for text in answers] == ["1", "2", "3"]
+    hung = [
+        json.loads(given["reply_parameters"])["message_id"] if "reply_parameters" in given else None
+        for name, given in api.calls
+        if given.get("chat_id") == str(new.id)
+    ]
+    assert hung[:2] == [None, None] and hung[2], "an answer hangs on no message of another chat"
+
+
+async def until(seen: Callable[[], object]) -> None:
+    for _ in range(400):
+        if seen():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never happened")
 
 
 # -- private -------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from telegram import (
 from telegram.constants import ChatAction, ParseMode
 from telegram.error import (
     BadRequest,
+    ChatMigrated,
     Conflict,
     Forbidden,
     InvalidToken,
@@ -49,7 +50,7 @@ from bot.conversation import COMMANDS, reply_language
 from bot.errors import CannotHelp, SetupProblem
 from bot.frontends.telegram_progress import Ongoing, work_of
 from bot.frontends.telegram_screen import Document, Keyboard, Parcel, Photo, Quiz, Text, parcels, token_behind
-from bot.mailbox import Later, Mailbox, Receipt, Undeliverable
+from bot.mailbox import Later, Mailbox, Moved, Receipt, Undeliverable
 from bot.people import Person
 from bot.phrases import phrases, say
 from bot.ports import App, Typing
@@ -64,6 +65,8 @@ PREFIX = "tg:"
 UPDATES = ("message", "edited_message", "callback_query", "my_chat_member", "poll_answer")
 PROXIES = ("http", "https", "socks5", "socks5h")
 POLL_SECONDS = 25
+BASIC = "g"  # before the number of a message in a plain group: as a supergroup it counts anew
+SUPERGROUPS = -1_000_000_000_000  # their ids are below this
 PATIENCE_EVERY = 600.0  # seconds between two words to a chat that many ask at once
 TYPING_AFTER, NOTE_EVERY = 0.5, 4.0  # "typing…" lasts five seconds
 UNREAD = ("voice", "video_note", "audio", "video", "sticker", "animation", "photo", "location", "contact", "poll", "dice", "story")
@@ -80,7 +83,8 @@ def letter_of(raw: dict[str, Any], bot_id: int, received: datetime) -> Letter:
     message = _dict(content.get("message")) or content
     sender = _dict(content.get("from")) or _dict(content.get("user"))
     chat = _dict(message.get("chat")) or sender
-    reply_to = f"-{message.get('message_id')}" if str(chat.get("type", "private")) != "private" else ""
+    kind = str(chat.get("type", "private"))
+    reply_to = "" if kind == "private" else f"-{BASIC if kind == 'group' else ''}{message.get('message_id')}"
     return Letter(
         id=f"tg-{bot_id}-{number}{reply_to}", ordinal=number, chat=_chat_key(chat.get("id", "?"), message),
         person=f"{PREFIX}{sender.get('id', '?')}", raw=json.dumps(raw, ensure_ascii=False), received=received,
@@ -155,6 +159,14 @@ def _message(message: Message, turn: Incoming, me: Bot) -> Heard | None:
     return Heard(replace(turn, text=text.strip()))
 
 
+def _move(message: Message) -> tuple[str, str] | None:
+    """(old, new) chat when a group has become a supergroup: both of them are told."""
+    here = f"{PREFIX}{message.chat.id}"
+    if message.migrate_to_chat_id:
+        return here, f"{PREFIX}{message.migrate_to_chat_id}"
+    return (f"{PREFIX}{message.migrate_from_chat_id}", here) if message.migrate_from_chat_id else None
+
+
 def _addressed(message: Message, me: Bot) -> bool:
     """In a group: a command (ours or bare), a mention, or a reply to the bot."""
     text = message.text or message.caption or ""
@@ -199,6 +211,9 @@ class TelegramChat:
         update = Update.de_json(json.loads(letter.raw), self.bot)
         if update.my_chat_member:
             await self._membership(update)
+            return []
+        if update.message and (move := _move(update.message)):
+            await self.mailbox.move(*move)
             return []
         if update.callback_query:
             self._errand(self.bot.answer_callback_query(update.callback_query.id))
@@ -322,7 +337,7 @@ class TelegramChat:
         return parcels(post.reply, post.incoming, votes=post.part == 0 and post.incoming.startswith("tg-"))
 
     async def carry(self, post: Post, parcel: Parcel) -> Receipt:
-        """Send one message. Raises `Later` or `Undeliverable`; never anything about the message's own content."""
+        """Send one message. Raises `Later`, `Undeliverable` or `Moved`; never anything about the message's own content."""
         chat, topic = address(post.chat)
         if wait := self.pace.wait(post.chat):
             raise Later(wait, "pacing", failed=False)
@@ -330,6 +345,8 @@ class TelegramChat:
             return await self._send(chat, topic, post, parcel)
         except RetryAfter as error:
             raise Later(_seconds(error), "flood control") from error
+        except ChatMigrated as error:
+            raise Moved(f"{PREFIX}{error.new_chat_id}") from error
         except Forbidden as error:
             raise Undeliverable(str(error), gone=True) from error
         except BadRequest as error:
@@ -544,9 +561,12 @@ def _buttons(keyboard: Keyboard) -> InlineKeyboardMarkup | None:
 def _reply_to(post: Post) -> ReplyParameters | None:
     """In a group the answer hangs on the question, whose number stands in the letter's id."""
     parts = post.incoming.split("-")
-    if post.part or post.sent or len(parts) != 4 or not parts[3].isdigit():
+    number = parts[3].removeprefix(BASIC) if len(parts) == 4 else ""
+    if post.part or post.sent or not number.isdigit():
         return None
-    return ReplyParameters(int(parts[3]), allow_sending_without_reply=True)
+    if parts[3].startswith(BASIC) and address(post.chat)[0] < SUPERGROUPS:
+        return None  # asked before the group became a supergroup: the number is another message's now
+    return ReplyParameters(int(number), allow_sending_without_reply=True)
 
 
 async def _read(path: str) -> bytes:

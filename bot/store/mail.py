@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from bot.sessions import session_from_json, session_to_json
 from bot.store import aware
 from bot.store import tables as t
 from bot.store.database import writing
@@ -72,6 +73,13 @@ def _post(row: Any) -> Post:
         row.id, row.incoming, row.part, row.chat, row.person, reply_from_json(row.reply), row.sent_parts,
         row.attempts, aware(row.not_before) if row.not_before else None, tuple((row.message or "").split()),
     )  # fmt: skip
+
+
+def _without_twins(chat: str, to: str) -> sa.Delete:
+    """Posts of `chat` that stand in `to` as well: they need not be moved, and must not be sent twice."""
+    twin = t.outbox.alias()
+    same = sa.exists().where(twin.c.chat == to, twin.c.incoming == t.outbox.c.incoming, twin.c.part == t.outbox.c.part)
+    return t.outbox.delete().where(t.outbox.c.chat == chat, same)
 
 
 class Mail:
@@ -211,6 +219,25 @@ class Mail:
         query = sa.select(t.outbox.c.reply).where(t.outbox.c.chat == chat).order_by(t.outbox.c.id.desc()).limit(limit)
         async with self.reader.connect() as connection:
             return [reply_from_json(text) for text in await connection.scalars(query)]
+
+    # -- a chat with a new id -------------------------------------------------------------------------
+
+    async def move(self, chat: str, to: str) -> None:
+        """All of a chat goes on as `to`: what waits in and out, sessions, turns, questions. Moving twice moves once."""
+        async with writing(self.engine) as connection:
+            await self._move_sessions(connection, chat, to)
+            await connection.execute(_without_twins(chat, to))
+            for table in (t.inbox, t.outbox, t.polls, t.turns, t.gaps):
+                await connection.execute(table.update().where(table.c.chat == chat).values(chat=to))
+
+    async def _move_sessions(self, connection: AsyncConnection, chat: str, to: str) -> None:
+        """A session that somebody has begun in `to` already is the newer one, and stays."""
+        here = t.sessions.c.chat == chat
+        for row in (await connection.execute(sa.select(t.sessions).where(here))).all():
+            moved = {"chat": to, "person": row.person, "version": row.version, "at": row.at}
+            data = session_to_json(replace(session_from_json(row.data), chat=to))
+            await connection.execute(self._insert(t.sessions).values(**moved, data=data).on_conflict_do_nothing())
+        await connection.execute(t.sessions.delete().where(here))
 
     # -- leases: with several processes on one database, one of them works on a chat -----------------
 
