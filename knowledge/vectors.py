@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,8 @@ KEPT = 3  # directories: the current one and two to go back to
 BATCH = 2000  # large batches: small ones made Chroma write its index files often, and a kill hit them
 PATIENCE = 0.25  # seconds a search waits for the helper before it goes without
 OPENING = 60.0  # seconds the helper may take to open an index
-_ASK = struct.Struct("<4sII")  # language, how many, dimension; then the vector
+_PARTS = struct.Struct("<I")  # how many languages are asked for
+_ASK = struct.Struct("<4sII")  # for each: language, how many, dimension; then the vector
 _TOLD = struct.Struct("<i")  # how many rows follow as int64; -1: cannot say
 
 
@@ -207,7 +209,7 @@ class _Asked:
 
     def __init__(self, helper: Helper, vectors: Vectors, count: int) -> None:
         self._helper, self._languages = helper, tuple(vectors)
-        self._sent = all(helper.ask(vector, language, count) for language, vector in vectors.items())
+        self._sent = helper.ask(vectors, count)
         self._read = False
         self._found: dict[Language, Rows] = {}
 
@@ -233,12 +235,14 @@ class Helper:
     def ready(self) -> bool:
         return self._read(_TOLD.size, OPENING) == _TOLD.pack(0)
 
-    def ask(self, vector: NDArray[np.float32], language: Language, count: int) -> bool:
+    def ask(self, vectors: Vectors, count: int) -> bool:
         """Send a question; False when the helper is dead."""
+        parts = [
+            _ASK.pack(language.encode(), count, len(vector)) + vector.tobytes()
+            for language, vector in vectors.items()
+        ]
         try:
-            cast(IO[bytes], self._process.stdin).write(
-                _ASK.pack(language.encode(), count, len(vector)) + vector.tobytes()
-            )
+            cast(IO[bytes], self._process.stdin).write(_PARTS.pack(len(parts)) + b"".join(parts))
         except OSError:
             return False
         return True
@@ -352,24 +356,37 @@ def probe(path: Path, url: str = "") -> None:
 
 
 def serve(path: Path, url: str, questions: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer questions from the pipe until it closes."""
+    """Answer questions from the pipe until it closes; languages are looked through side by side."""
     client = _client(path, url)
     collections = {
         language: client.get_collection(_name(path, language), embedding_function=None)
         for language in _languages(path)
     }
     sizes = {language: len(rows) for language, rows in _languages(path).items()}
-    answers.write(_TOLD.pack(0))
-    answers.flush()
-    while head := questions.read(_ASK.size):
-        language, count, dimension = _ASK.unpack(head)
-        vector = np.frombuffer(questions.read(4 * dimension), np.float32)
-        name = language.rstrip(b"\0").decode()
+
+    def told(part: tuple[str, int, NDArray[np.float32]]) -> bytes:
+        name, count, vector = part
         wanted = min(count, sizes[name])
         near = collections[name].query(query_embeddings=[vector], n_results=wanted, include=[])
         rows = np.array(near["ids"][0], np.int64)
-        answers.write(_TOLD.pack(len(rows)) + rows.tobytes() if len(rows) == wanted else _TOLD.pack(-1))
-        answers.flush()
+        return _TOLD.pack(len(rows)) + rows.tobytes() if len(rows) == wanted else _TOLD.pack(-1)
+
+    for name, rows in _languages(path).items():  # Chroma reads its files at the first question: nobody shall wait for that
+        if len(rows):
+            told((name, 1, collections[name].get(ids=[str(rows[0])], include=["embeddings"])["embeddings"][0]))
+    answers.write(_TOLD.pack(0))
+    answers.flush()
+    with ThreadPoolExecutor(max(1, len(collections))) as side_by_side:
+        while head := questions.read(_PARTS.size):
+            for answer in side_by_side.map(told, [_part(questions) for _ in range(_PARTS.unpack(head)[0])]):
+                answers.write(answer)
+            answers.flush()
+
+
+def _part(questions: IO[bytes]) -> tuple[str, int, NDArray[np.float32]]:
+    """One language's name, how many rows are wanted, and the vector."""
+    language, count, dimension = _ASK.unpack(questions.read(_ASK.size))
+    return language.rstrip(b"\0").decode(), count, np.frombuffer(questions.read(4 * dimension), np.float32)
 
 
 def main(arguments: Sequence[str]) -> None:
