@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 import pytest_asyncio
 from bot_api import BotApi
 from telegram_house import running
 
+from bot import rehearsal
 from bot.app import open_app
 from bot.chat_models import open_model
-from bot.frontends import telegram_progress
+from bot.frontends import telegram_chat, telegram_progress
+from bot.frontends.telegram_chat import TelegramChat
 from bot.frontends.telegram_progress import Ongoing
 from bot.people import Person, Role
 from bot.phrases import say
@@ -128,6 +132,52 @@ async def test_a_restart_in_the_middle_neither_loses_nor_doubles_the_answer(slow
     assert [row["message"].split() for row in answers] == [[str(message["message_id"]) for message in someone.sees()]]
 
 
+async def killed(chat: TelegramChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after kill -9: nothing is tidied up on the way out."""
+    with monkeypatch.context() as patch:
+        patch.setattr(telegram_chat._Board, "clear", AsyncMock())
+        await chat.mailbox.stop(grace=0.0)
+
+
+async def test_a_note_that_stands_in_a_group_after_a_kill_goes_on_and_goes_away(slow: App, api: BotApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    someone, group = api.person(29, "P29", "en"), api.group()
+    async with running(slow, api) as chat:
+        someone.says(f"@coach_test_bot {EN}", group)
+        await until(lambda: someone.sees(group))
+        (standing,) = someone.sees(group)
+        await until(lambda: any(name == "editMessageText" for name, _ in api.calls))
+        await killed(chat, monkeypatch)
+    assert standing in someone.sees(group)
+    api.calls.clear()
+    async with running(slow, api) as chat:
+        await until(lambda: standing not in someone.sees(group))
+        await until(lambda: someone.sees(group))
+        await chat.mailbox.idle()
+    assert {given["message_id"] for name, given in api.calls if name == "editMessageText"} == {str(standing["message_id"])}
+    assert not any(DRAFT.strip() in message["text"] for message in someone.sees(group))
+    assert await slow.store.rows("SELECT * FROM outbox WHERE state = 'standing'") == []
+
+
+@pytest.mark.parametrize("trouble", [{}, {"status": 502}])
+async def test_a_note_left_beside_its_answer_is_taken_away_after_a_restart(slow: App, api: BotApi, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, Any]) -> None:
+    someone, group = api.person(29, "P29", "en"), api.group()
+    async with running(slow, api) as chat:
+        with monkeypatch.context() as patch:  # killed when the turn was kept and the note not yet taken away
+            patch.setattr(telegram_chat._Board, "clear", AsyncMock())
+            someone.says(f"@coach_test_bot {EN}", group)
+            await until(lambda: len(someone.sees(group)) == 2)
+            await chat.mailbox.idle()
+    note, answer = someone.sees(group)
+    if trouble:
+        api.fail("deleteMessage", **trouble)
+    monkeypatch.setattr(telegram_chat, "TIDY_EVERY", 0.2)
+    async with running(slow, api):
+        await until(lambda: someone.sees(group) == [answer])
+        await asyncio.sleep(0.1)
+    assert DRAFT.strip() in note["text"] and DRAFT.strip() not in answer["text"]
+    assert await slow.store.rows("SELECT * FROM outbox WHERE state = 'standing'") == []
+
+
 async def test_flood_control_ends_the_showing_and_not_the_answer(slow: App, api: BotApi) -> None:
     someone = api.person(26, "P26", "en")
     refusing = api.fail("sendMessageDraft", status=429, retry_after=1, times=9)
@@ -156,6 +206,35 @@ async def test_a_file_that_takes_long_says_so_and_shows_that_it_is_being_worked_
     assert "Reading the file" in api.drafted[0][2] and api.drafts == {}
     actions = [given for name, given in api.calls if name == "sendChatAction"]
     assert len(actions) >= 2
+
+
+async def test_a_long_debrief_says_so_by_edits_and_then_only_the_debrief_stands(house: App, api: BotApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    someone = api.person(26, "P26", "en")
+    debrief = rehearsal.debrief
+
+    async def slowly(*things: Any) -> Any:
+        await asyncio.sleep(1.5)
+        return await debrief(*things)
+
+    monkeypatch.setattr(rehearsal, "debrief", slowly)
+    monkeypatch.setattr(telegram_progress.Ongoing.__init__, "__kwdefaults__", {"every": EVERY})
+    async with running(house, api) as chat:
+        chat.drafts, chat.note_every, chat.pace.wait = False, 0.3, lambda chat: 0.0  # type: ignore[method-assign]
+        for line in ("/roleplay S01 1", "You have to sign today, stop delaying."):
+            someone.says(line)
+            await someone.answer()
+        api.calls.clear()
+        someone.presses(say("en", "rehearsal.end"))
+        await until(lambda: any(name == "deleteMessage" for name, _ in api.calls))
+        someone.read = max(message["message_id"] for message in someone.sees()) - 1
+        await chat.mailbox.idle()
+    shown = [given["text"] for name, given in api.calls if name in ("sendMessage", "editMessageText")]
+    notes = [text for text in shown if re.fullmatch(r"⏳ Going through the talk line by line … \(\d+ s\)", text)]
+    names = [name for name, _ in api.calls if name != "answerCallbackQuery"]
+    assert names[0] == "sendChatAction", "first of all it is typing"
+    assert names.count("editMessageText") == len(notes) - 1 >= 1, "one note, edited"
+    standing = [message["text"] for message in someone.sees()]
+    assert not set(notes) & set(standing) and any("you said" in text for text in standing)
 
 
 async def test_a_quick_answer_comes_without_a_note(house: App, api: BotApi) -> None:

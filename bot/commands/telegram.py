@@ -90,7 +90,7 @@ async def serve_telegram(app: App, chat: TelegramChat, settings: Settings, ready
         log.info("at work", extra={"facts": {"worker": chat.mailbox.name, "shared": chat.mail.shared}})
         await offer_claim(app, chat.bot.username)
         await chat.introduce()
-        tasks += [asyncio.create_task(chat.mailbox.run()), asyncio.create_task(_sweeping(app)), asyncio.create_task(reminders.run(app))]
+        tasks += [asyncio.create_task(chat.mailbox.run()), asyncio.create_task(_sweeping(app)), asyncio.create_task(chat.tidying()), asyncio.create_task(reminders.run(app))]
         if app.retriever is not None:
             tasks.append(asyncio.create_task(_keeping_up(app.retriever)))
         async with listening(chat, settings):

@@ -55,7 +55,7 @@ from bot.people import Person
 from bot.phrases import phrases, say
 from bot.ports import App, Typing
 from bot.settings import Settings
-from bot.store.mail import Letter, Mail, Post
+from bot.store.mail import Letter, Mail, Note, Post
 from bot.turns import LANGUAGES, Aside, Attachment, Incoming, Language
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ POLL_SECONDS = 25
 BASIC = "g"  # before the number of a message in a plain group: as a supergroup it counts anew
 SUPERGROUPS = -1_000_000_000_000  # their ids are below this
 PATIENCE_EVERY = 600.0  # seconds between two words to a chat that many ask at once
+TIDY_EVERY = 60.0  # seconds between two looks for notes that somebody who was killed has left
 TYPING_AFTER, NOTE_EVERY = 0.5, 4.0  # "typing…" lasts five seconds
 UNREAD = ("voice", "video_note", "audio", "video", "sticker", "animation", "photo", "location", "contact", "poll", "dice", "story")
 
@@ -222,7 +223,7 @@ class TelegramChat:
             return []
         incoming = await self._with_token(found.incoming)
         person = await self.admission.who(incoming)
-        async with self._typing(incoming, person, letter.ordinal) as typing:
+        async with self._typing(incoming, person, letter) as typing:
             posts = await self.admission.attend(incoming, person, found.remark, typing)
         if incoming.private and posts is None:
             await self._menu(incoming, person)
@@ -258,14 +259,14 @@ class TelegramChat:
         return replace(incoming, choice=choice)
 
     @contextlib.asynccontextmanager
-    async def _typing(self, incoming: Incoming, person: Person | None, number: int) -> AsyncIterator[Typing]:
+    async def _typing(self, incoming: Incoming, person: Person | None, letter: Letter) -> AsyncIterator[Typing]:
         """Show "typing…" while a turn takes longer than a moment, then a note of what takes so long, or the draft."""
 
         async def language() -> Language:
             assert person is not None
             return reply_language(self.app, person, await self.app.store.session(incoming.chat, incoming.person), incoming)
 
-        ongoing = Ongoing(_Board(self, incoming, number), language)
+        ongoing = Ongoing(_Board(self, incoming, letter), language)
         task = asyncio.create_task(self._company(incoming, ongoing if person else None))
         try:
             yield ongoing
@@ -283,6 +284,25 @@ class TelegramChat:
             await asyncio.sleep(self.note_every)
             if ongoing:
                 await ongoing.note(work, time.monotonic() - began + TYPING_AFTER)
+
+    async def tidying(self) -> None:
+        """Until cancelled: take away the notes of letters that nobody works on any more."""
+        while True:
+            with contextlib.suppress(Exception):  # the database or Telegram is away: the next look will do
+                for note in await self.mail.notes_left():
+                    await self.take_away(note)
+            await asyncio.sleep(TIDY_EVERY)
+
+    async def take_away(self, note: Note) -> None:
+        """Delete a note in a chat; if Telegram cannot be reached, it is done later."""
+        try:
+            await self.bot.delete_message(address(note.chat)[0], int(note.message))
+        except (BadRequest, Forbidden, ChatMigrated) as error:  # it is gone, or out of our reach
+            log.info("a note need not be taken away: %s", error)
+        except TelegramError as error:
+            log.info("a note is taken away later: %s", type(error).__name__)
+            return
+        await self.mail.taken_away(note)
 
     def _errand(self, call: Coroutine[Any, Any, Any]) -> None:
         """A call that nobody waits for, and whose failure costs nothing."""
@@ -501,29 +521,50 @@ class _Board:
     """Where an answer in the making stands: a draft in a private chat, which is no message and leaves nothing behind;
     in a group, or with a server that knows no drafts, one message that is edited and deleted at the end."""
 
-    def __init__(self, chat: TelegramChat, incoming: Incoming, number: int) -> None:
+    def __init__(self, chat: TelegramChat, incoming: Incoming, letter: Letter) -> None:
         self._chat, self._bot = chat, chat.bot
         self._id, self._topic = address(incoming.chat)
-        self._key, self._private, self._number = incoming.chat, incoming.private, number
-        self._message: int | None = None
+        self._key, self._private, self._letter = incoming.chat, incoming.private, letter
+        self._again = letter.attempts > 1  # somebody may have been killed and have left a note
+        self._note: Note | None = None
 
     async def put(self, text: str) -> None:
         if self._private and self._chat.drafts:
             try:
-                await self._bot.send_message_draft(self._id, self._number or 1, text, self._topic)
+                await self._bot.send_message_draft(self._id, self._letter.ordinal or 1, text, self._topic)
                 return
             except (BadRequest, InvalidToken) as error:  # 404 for a method that the server doesn't know
                 log.info("no drafts here (%s); a message is edited instead", error)
                 self._chat.drafts = False
-        if self._message is not None:
-            await self._bot.edit_message_text(text, self._id, self._message)
+        if note := await self._standing():
+            await self._edit(text, int(note.message))
         elif not self._chat.pace.wait(self._key):
-            self._message = (await self._bot.send_message(self._id, text, message_thread_id=self._topic, disable_notification=True)).message_id
+            await self._post(text)
+
+    async def _standing(self) -> Note | None:
+        """The note that stands there: ours, or that of an earlier try."""
+        if self._note is None and self._again:
+            self._note, self._again = await self._chat.mail.note(self._letter.id, self._key), False
+        return self._note
+
+    async def _edit(self, text: str, message: int) -> None:
+        try:
+            await self._bot.edit_message_text(text, self._id, message)
+        except BadRequest as error:
+            if "not modified" not in str(error).lower():
+                raise
+
+    async def _post(self, text: str) -> None:
+        sent = await self._bot.send_message(self._id, text, message_thread_id=self._topic, disable_notification=True)
+        self._note = Note(self._letter.id, self._key, str(sent.message_id))
+        await self._chat.mail.stands(self._note, self._chat.app.clock())
 
     async def clear(self) -> None:
-        if self._message is not None:
-            with contextlib.suppress(TelegramError):
-                await self._bot.delete_message(self._id, self._message)
+        try:
+            if note := await self._standing():
+                await self._chat.take_away(note)
+        except Exception as error:  # the answer is kept and must not fail: who tidies up takes the note away
+            log.info("a note is taken away later: %s", type(error).__name__)
 
 
 class Pace:

@@ -25,13 +25,13 @@ class Board(Protocol):
         """Show this instead of what stood there. Any error ends the showing."""
 
     async def clear(self) -> None:
-        """Take it away; never raises."""
+        """Take away what stands there, if anything does; never raises."""
 
 
 class Ongoing:
     """Shows the newest text, at most one change in `every` seconds. Trouble ends the showing, never the turn.
 
-    Nothing of this is stored: after a crash the turn is made again, and what stood there is replaced or runs out.
+    After a crash the turn is made again, and what stood there goes on, is taken away, or runs out.
     """
 
     def __init__(self, board: Board, language: Callable[[], Awaitable[Language]], *, every: float = EVERY) -> None:
@@ -75,7 +75,7 @@ class Ongoing:
         self._over.set()
         if self._task is not None:
             await self._task
-            await self.board.clear()
+        await self.board.clear()
 
 
 def work_of(incoming: Incoming) -> str:

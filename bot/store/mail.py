@@ -18,6 +18,7 @@ from bot.store.database import writing
 from bot.turns import Aside, Reply, reply_from_json, reply_to_json
 
 SCAN = 500  # chats looked at in one go
+STANDING, NOTE_PART = "standing", -1  # a note in a chat, which its answer replaces: a row of the outbox that is never sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,15 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A message that says what is being worked on, for a letter: edited, and taken away when the answer is there."""
+
+    letter: str
+    chat: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """What waits in a chat. `more`: further letters wait behind `letter`."""
 
@@ -61,6 +71,8 @@ class Pending:
 def _letter(row: Any) -> Letter:
     return Letter(row.id, row.ordinal, row.chat, row.person, row.raw, aware(row.received), row.attempts)
 
+
+NOTHING = reply_to_json(Reply(()))
 
 # Built once: these are asked several times in every turn.
 _CHAT: sa.BindParameter[str] = sa.bindparam("chat")
@@ -220,6 +232,37 @@ class Mail:
         async with self.reader.connect() as connection:
             return [reply_from_json(text) for text in await connection.scalars(query)]
 
+    # -- notes that stand in a chat while an answer is being worked on ---------------------------------
+
+    async def stands(self, note: Note, at: datetime) -> None:
+        """Remember a note that was sent, so that whoever goes on after a crash can take it away."""
+        row = {
+            "incoming": note.letter, "part": NOTE_PART, "chat": note.chat, "reply": NOTHING, "at": at, "state": STANDING,
+            "message": note.message,
+        }  # fmt: skip
+        async with writing(self.engine) as connection:
+            await connection.execute(self._insert(t.outbox).values(row).on_conflict_do_nothing())
+
+    async def note(self, letter: str, chat: str) -> Note | None:
+        """The note that an earlier try at a letter left in a chat."""
+        return next((item for item in await self._notes(t.outbox.c.incoming == letter) if item.chat == chat), None)
+
+    async def notes_left(self) -> list[Note]:
+        """Notes whose letters are not being worked on any more."""
+        open_letters = sa.select(t.inbox.c.id).where(t.inbox.c.state == "new")
+        return await self._notes(t.outbox.c.incoming.not_in(open_letters))
+
+    async def _notes(self, which: sa.ColumnElement[bool]) -> list[Note]:
+        ours = t.outbox.c.chat.startswith(self.prefix, autoescape=True)
+        query = sa.select(t.outbox.c.incoming, t.outbox.c.chat, t.outbox.c.message).where(t.outbox.c.state == STANDING, ours, which)
+        async with self.reader.connect() as connection:
+            return [Note(row.incoming, row.chat, row.message) for row in await connection.execute(query)]
+
+    async def taken_away(self, note: Note) -> None:
+        this = sa.and_(t.outbox.c.incoming == note.letter, t.outbox.c.part == NOTE_PART, t.outbox.c.chat == note.chat)
+        async with writing(self.engine) as connection:
+            await connection.execute(t.outbox.delete().where(this))
+
     # -- a chat with a new id -------------------------------------------------------------------------
 
     async def move(self, chat: str, to: str) -> None:
@@ -227,8 +270,10 @@ class Mail:
         async with writing(self.engine) as connection:
             await self._move_sessions(connection, chat, to)
             await connection.execute(_without_twins(chat, to))
-            for table in (t.inbox, t.outbox, t.polls, t.turns, t.gaps):
+            for table in (t.inbox, t.polls, t.turns, t.gaps):
                 await connection.execute(table.update().where(table.c.chat == chat).values(chat=to))
+            posts = sa.and_(t.outbox.c.chat == chat, t.outbox.c.state != STANDING)  # a note's number is good in its chat only
+            await connection.execute(t.outbox.update().where(posts).values(chat=to))
 
     async def _move_sessions(self, connection: AsyncConnection, chat: str, to: str) -> None:
         """A session that somebody has begun in `to` already is the newer one, and stays."""

@@ -58,7 +58,7 @@ outbox = sa.Table(
     sa.Column("person", sa.String(100), nullable=False, server_default=""),
     sa.Column("reply", sa.Text, nullable=False),  # a Reply as JSON
     sa.Column("at", When, nullable=False),
-    sa.Column("state", sa.String(10), nullable=False),  # waiting | sending | sent | dead
+    sa.Column("state", sa.String(10), nullable=False),  # waiting | sending | sent | dead | standing (a note, until its answer comes)
     sa.Column("sent_parts", sa.Integer, nullable=False, server_default="0"),  # messages of this reply already delivered
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("not_before", When),
