@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import SetupProblem
+from bot.store.one_trip import connecting
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 POSTGRES = {  # a server that is away or hangs is noticed within seconds; the outbox and inbox wait meanwhile
@@ -32,7 +33,7 @@ async def open_engine(url: str | None, data_dir: Path) -> AsyncEngine:
     """An engine whose database is at our schema: created, migrated, or refused with the reason and the cure."""
     target = database_url(url, data_dir)
     if target.drivername.startswith("sqlite"):
-        engine = create_async_engine(target, connect_args={"timeout": 30})
+        engine = create_async_engine(target, async_creator=connecting(target.database or ":memory:", 30))
         sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         sa.event.listen(engine.sync_engine, "begin", _begin_immediate)
     else:
