@@ -11,7 +11,19 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from bot import advice, desk, membership, privacy, progress, quiz, rehearsal, reminders, screens, teaching
+from bot import (
+    advice,
+    desk,
+    membership,
+    privacy,
+    progress,
+    quiz,
+    rehearsal,
+    reminders,
+    screens,
+    teaching,
+    votes,
+)
 from bot.errors import CannotHelp, NotAllowed
 from bot.logbook import turn
 from bot.people import PERMISSIONS, PRIVATE, Person
@@ -40,7 +52,7 @@ async def _advise(app: App, person: Person, session: Session, incoming: Incoming
 
 
 async def _choose_advice(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
-    outcome = await advice.choose(app, session, incoming.choice or "", language)
+    outcome = await advice.choose(app, session.resumed(), incoming.choice or "", language)
     if outcome is None:
         raise CannotHelp("core.old_button")
     return outcome
@@ -105,7 +117,7 @@ CHOOSERS: dict[str, Handler] = {
     "cause": _choose_advice,
     "tell": _choose_advice,
     "lang": screens.choose_language,
-    "vote": screens.vote,
+    "vote": votes.choose,
     "src": screens.source,
     "topics": screens.topics,
     "desk": desk.choose,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot import advice
+from bot import advice, votes
 from bot.errors import CannotHelp
 from bot.people import PERMISSIONS, Person
 from bot.phrases import phrases, say
@@ -28,12 +28,6 @@ from bot.turns import (
 from knowledge.cards import sections
 
 GROUPS = ("problem", "method", "concept", "checklist")
-# a turn and those of the same talk before it, newest first: a tapped cause is judged by the words that led to it
-VOTED = """
-SELECT earlier.incoming, earlier.said, earlier.language FROM turns AS voted JOIN turns AS earlier
-ON earlier.chat = voted.chat AND earlier.person = voted.person AND earlier.id <= voted.id AND earlier.id > voted.id - 200
-WHERE voted.incoming = :i AND voted.person = :p ORDER BY earlier.id DESC LIMIT 10
-"""
 
 
 def _said(session: Session, language: Language, *blocks: Block) -> Outcome:
@@ -127,29 +121,10 @@ async def feedback(app: App, person: Person, session: Session, incoming: Incomin
 async def heard_answer(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
     """The free-text answer that `Asking` waited for."""
     assert isinstance(session.activity, Asking)
-    about, state = session.activity.about, session.activity.state
-    session = session.doing(Idle())
-    if about == "vote":
-        record = Record("feedback", {"incoming": state["incoming"], "vote": -1, "reason": incoming.text[:1000]})
-    else:
-        record = Record("audit", {"what": "feedback", "details": {"text": incoming.text[:2000]}})
-    return Outcome(session, Reply((Say(say(language, "core.thanks")),), language, "chat"), (record,))
-
-
-async def vote(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
-    """👍 is kept at once; 👎 asks for a reason (which may be skipped) and counts as a gap."""
-    _, which, about = (incoming.choice or "").split(":", 2)
-    turns = await app.store.rows(VOTED, i=about, p=person.id)
-    if not turns:
-        raise CannotHelp("core.old_button")
-    record = Record("feedback", {"incoming": about, "vote": 1 if which == "up" else -1})
-    if which == "up":
-        return Outcome(session, Reply((Say(say(language, "core.thanks")),), language, "chat"), (record,))
-    asked = next((turn for turn in turns if not turn["said"].startswith(("[", "/"))), turns[0])
-    gap = Record("gap", {"text": asked["said"], "language": asked["language"], "reason": "voted-down", "topics": []})
-    session = session.doing(Asking("vote", {"incoming": about}))
-    blocks = (Say(say(language, "core.vote_why")), *advice.gap_noted(asked["incoming"], language))
-    return Outcome(session, Reply(blocks, language, "chat"), (record, gap))
+    if session.activity.about == "vote":
+        return await votes.heard(app, session, incoming, language)
+    record = Record("audit", {"what": "feedback", "details": {"text": incoming.text[:2000]}})
+    return Outcome(session.doing(Idle()), Reply((Say(say(language, "core.thanks")),), language, "chat"), (record,))
 
 
 async def source(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:

@@ -75,6 +75,7 @@ class Asking:
 
     about: str = ""
     state: dict[str, Any] = field(default_factory=dict)
+    before: Advising | None = None  # what goes on if the answer doesn't come
     kind: Literal["asking"] = "asking"
 
 
@@ -99,6 +100,12 @@ class Session:
 
     def doing(self, activity: Activity) -> Session:
         return replace(self, activity=activity)
+
+    def resumed(self) -> Session:
+        """The session without the question for a reason, which may be left unanswered."""
+        if not isinstance(self.activity, Asking) or self.activity.about != "vote":
+            return self
+        return self.doing(self.activity.before or Idle())
 
 
 _SESSION: TypeAdapter[Session] = TypeAdapter(Session)

@@ -52,6 +52,7 @@ class Incoming:
     private: bool = True
     display_name: str | None = None
     forwarded: bool = False
+    reply_to: str | None = None  # the platform's number of the message that this one hangs on
 
 
 @dataclass(frozen=True, slots=True)

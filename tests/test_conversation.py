@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot import votes
 from bot.conversation import COMMANDS, respond, serve
 from bot.people import PERMISSIONS, Person, Role
 from bot.ports import App
-from bot.sessions import Advising, Session, session_from_json, session_to_json
+from bot.sessions import Advising, Rehearsing, Session, session_from_json, session_to_json
 from bot.turns import (
     Choice,
     Citation,
@@ -128,6 +129,99 @@ async def test_a_vote_is_counted_once_and_asks_why(app: App) -> None:
     await serve(app, ANNA, said("答非所问", 4))
     assert [dict(r) for r in await app.store.rows("SELECT vote, reason FROM feedback")] == [{"vote": -1, "reason": "答非所问"}]
     assert await rows(app, "gaps") == 1
+
+
+QUESTION = "换了新的采购经理，之前谈好的都不算了"  # a situation: no question mark, no question word
+
+
+async def voted_down(app: App, *, number: int = 2) -> Reply:
+    await serve(app, ANNA, said("没人牵头，互相推", 1))
+    reply = await serve(app, ANNA, said("", number, choice="vote:down:u1"))
+    assert reply is not None and "哪里不对" in plain(reply)
+    return reply
+
+
+async def reason(app: App) -> str:
+    (row,) = await app.store.rows("SELECT vote, reason FROM feedback")
+    assert row["vote"] == -1
+    return str(row["reason"])
+
+
+def token(reply: Reply | None, label: str) -> str:
+    assert reply is not None
+    return next(choice.token for offer in reply.of(Offer) for choice in offer.choices if label in choice.label)
+
+
+async def test_a_question_after_a_thumb_down_gets_its_answer_and_may_still_be_the_reason(app: App) -> None:
+    await voted_down(app)
+    reply = await serve(app, ANNA, said(QUESTION, 3))
+    assert reply is not None and reply.action in ("coach", "clarify") and await reason(app) == ""
+    (row,) = await app.store.rows("SELECT said, action FROM turns WHERE incoming = 'u3'")
+    assert (row["said"], row["action"]) == (QUESTION, reply.action)
+    thanks = await serve(app, ANNA, said("", 4, choice=token(reply, "👎 的原因")))
+    assert thanks is not None and "谢谢" in plain(thanks) and await reason(app) == QUESTION
+    more = await serve(app, ANNA, said("那如果他还是不肯呢？", 5))
+    assert more is not None and more.action in ("coach", "clarify") and await reason(app) == QUESTION
+
+
+async def test_a_reason_that_was_a_question_is_answered_by_a_tap(app: App) -> None:
+    await voted_down(app)
+    thanks = await serve(app, ANNA, said("话术太生硬，我说不出口", 3))
+    assert await reason(app) == "话术太生硬，我说不出口"
+    reply = await serve(app, ANNA, said("", 4, choice=token(thanks, "问题")))
+    assert reply is not None and "谢谢，已记下" not in plain(reply) and await reason(app) == ""
+
+
+async def test_a_reason_can_be_tapped_and_what_follows_is_a_question(app: App) -> None:
+    asked = await voted_down(app)
+    await serve(app, ANNA, said("", 3, choice=token(asked, "太笼统")))
+    assert await reason(app) == "太笼统"
+    session = await app.store.session(ANNA.chat, ANNA.id)
+    assert isinstance(session.activity, Advising) and session.activity.situation, "the talk goes on where it was"
+    assert (await serve(app, ANNA, said(QUESTION, 4))).action in ("coach", "clarify")  # type: ignore[union-attr]
+    assert await reason(app) == "太笼统"
+
+
+async def test_a_reply_to_our_message_is_the_reason_whatever_it_looks_like(app: App) -> None:
+    await voted_down(app)
+    async with app.store.engine.begin() as connection:  # type: ignore[attr-defined]
+        await connection.exec_driver_sql("UPDATE outbox SET message = '70 71' WHERE incoming = 'u2'")
+    await serve(app, ANNA, said(QUESTION, 3, reply_to="71"))
+    assert await reason(app) == QUESTION
+
+
+async def test_a_thumb_down_in_the_middle_of_a_talk_does_not_end_it(app: App) -> None:
+    await serve(app, ANNA, said("没人牵头，互相推", 1))
+    await serve(app, ANNA, said("S01 1", 2, command="roleplay"))
+    asked = await serve(app, ANNA, said("", 3, choice="vote:down:u1"))
+    assert isinstance((await app.store.session(ANNA.chat, ANNA.id)).activity, Rehearsing)
+    await serve(app, ANNA, said("", 4, choice=token(asked, "太长")))
+    assert isinstance((await app.store.session(ANNA.chat, ANNA.id)).activity, Rehearsing) and await reason(app) == "太长"
+
+
+# not used to choose the rule
+WRONG = (
+    "建议太保守了，等不起", "客户那边不是这么决策的", "没提到怎么跟财务谈", "这是给新人看的，我做了十年了", "话太绕了", "举的例子不是我们行业", "我说的是续约，不是新签", "步骤顺序反了吧，我得先见老总",
+    "看完还是不知道该干嘛", "说的都是正确的废话", "The tone is too pushy", "I wanted words to say, not theory", "It assumes I know the CFO",
+    "Half of it doesn't apply to distributors", "This is what any textbook says", "You mixed up the buyer and the user",
+    "Doesn't help me with tomorrow's meeting", "too vague to act on", "The questions would embarrass him",
+    "I don't agree with the cause",
+)  # fmt: skip
+ASKED = (
+    "经销商跳过我们直接找工厂", "客户要求派人驻厂", "总经理换人了，新的只认原来的供应商", "投标保证金被扣了", "他们想分期付款，财务不同意", "年底冲量，客户让我们再让三个点", "技术交流会没人来",
+    "内线说另一家已经内定", "对方法务改了十几条合同条款", "想请客户来工厂参观", "The buyer went silent after our offer",
+    "Headquarters cancelled all new suppliers", "They compare us with a cheaper import",
+    "My contact forwards all my mails to his boss", "The project was handed to a new team",
+    "We have been second source for five years", "Quality rejected two batches in a row",
+    "The end user wants us, the contractor does not", "They ask me to name our other customers",
+    "The committee meets in three weeks",
+)  # fmt: skip
+
+
+def test_most_lines_after_a_thumb_down_are_told_apart(playbook: App) -> None:
+    reasons = [text for text in WRONG if not votes.asks(playbook, text)]
+    questions = [text for text in ASKED if votes.asks(playbook, text)]
+    assert len(questions) >= 18 and len(reasons) >= 12, (set(ASKED) - set(questions), set(WRONG) - set(reasons))
 
 
 async def test_a_source_button_shows_the_cited_passage(app: App) -> None:

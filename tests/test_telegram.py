@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from bot_api import TOKEN, BotApi
@@ -610,6 +611,18 @@ async def test_a_quiz_vote_comes_back_as_an_answer_to_its_question(house: App, a
             if len(heard) > 1:
                 break
     assert (heard[-1].poll, heard[-1].poll_options, heard[-1].chat) == ("q7", (1,), "tg:22")
+
+
+async def test_a_reply_names_the_message_that_it_hangs_on(house: App, api: BotApi) -> None:
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    async with running(house, api) as chat:
+        someone.says("/nothing")
+        (message,) = await someone.messages()
+        chat.admission.attend = AsyncMock(return_value=[])  # type: ignore[method-assign]
+        someone.says("too general", reply_to_message=message)
+        await until(lambda: chat.admission.attend.await_args)  # type: ignore[attr-defined]
+    assert chat.admission.attend.await_args[0][0].reply_to == str(message["message_id"])  # type: ignore[attr-defined]
 
 
 async def test_files_are_fetched_within_limits(house: App, api: BotApi) -> None:

@@ -132,7 +132,8 @@ def heard(update: Update, letter: Letter, me: Bot) -> Heard | None:
     turn = _turn(letter, message.date, message.from_user, private=private)
     if update.edited_message:
         return Heard(turn, "telegram.edited") if private else None
-    return _message(message, replace(turn, forwarded=message.forward_origin is not None), me)
+    hangs_on = str(message.reply_to_message.message_id) if message.reply_to_message else None
+    return _message(message, replace(turn, forwarded=message.forward_origin is not None, reply_to=hangs_on), me)
 
 
 def _turn(letter: Letter, at: datetime, user: Any, *, private: bool) -> Incoming:
