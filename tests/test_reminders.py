@@ -37,11 +37,15 @@ async def app(playbook: App, tmp_path: Path) -> AsyncIterator[App]:
 @pytest.fixture
 async def due(app: App) -> App:
     """Amy wants a reminder at nine and has something to review."""
-    await app.store.welcome(AMY, MONDAY_NINE)
-    session = await app.store.session("t:amy", "amy")
-    records = [Record("reminder", {"hour": 9}), Record("skill", {"card": "buck-passing", "objective": 0, "right": True})]
-    await app.store.keep(Incoming("x", "t:amy", "amy", MONDAY_NINE - timedelta(days=60)), session, Reply(()), records)
+    await wants_a_reminder(app, AMY)
     return app
+
+
+async def wants_a_reminder(app: App, person: Person) -> None:
+    await app.store.welcome(person, MONDAY_NINE)
+    session = await app.store.session(person.chat, person.id)
+    records = [Record("reminder", {"hour": 9}), Record("skill", {"card": "buck-passing", "objective": 0, "right": True})]
+    await app.store.keep(Incoming(f"x{person.id}", person.chat, person.id, MONDAY_NINE - timedelta(days=60)), session, Reply(()), records)
 
 
 async def posted(app: App) -> list[str]:
@@ -58,6 +62,24 @@ async def test_a_reminder_comes_at_the_hour_and_only_once(due: App) -> None:
 async def test_two_replicas_send_it_once(due: App) -> None:
     await asyncio.gather(*(reminders.send_due(at(due, MONDAY_NINE)) for _ in range(6)))
     assert len(await posted(due)) == 1
+
+
+async def test_replicas_on_postgresql_send_each_reminder_once(postgres: str, playbook: App, tmp_path: Path) -> None:
+    """Three replicas with connections of their own look at forty people at once, again and again; one of them dies in between."""
+    engines = [await open_engine(postgres, tmp_path) for _ in range(3)]
+    replicas = [replace(playbook, store=SqlStore(engine), data_dir=tmp_path, extras={}) for engine in engines]
+    for number in range(40):
+        await wants_a_reminder(replicas[0], replace(AMY, id=f"p{number}", chat=f"t:p{number}"))
+    looks = [asyncio.create_task(reminders.send_due(at(replica, MONDAY_NINE))) for replica in replicas]
+    await asyncio.sleep(0.05)
+    looks[0].cancel()
+    await asyncio.gather(*looks, return_exceptions=True)
+    for minutes in (1, 20):
+        await asyncio.gather(*(reminders.send_due(at(replica, MONDAY_NINE + timedelta(minutes=minutes))) for replica in replicas))
+    rows = await replicas[0].store.rows("SELECT chat FROM outbox WHERE incoming LIKE 'remind:%' ORDER BY chat")
+    assert [row["chat"] for row in rows] == sorted(f"t:p{number}" for number in range(40))
+    for engine in engines:
+        await engine.dispose()
 
 
 async def test_it_comes_again_the_next_working_day(due: App) -> None:
