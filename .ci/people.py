@@ -36,7 +36,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / ".ci")]
 
 import numpy as np  # noqa: E402
 import sqlalchemy as sa  # noqa: E402
-from bench import embed_lines, golden, made_passages, memory # noqa: E402
+from bench import embed_lines, golden, made_passages, memory  # noqa: E402
 from telegram.request import BaseRequest  # noqa: E402, TID251 (the stand-in for the platform)
 
 from bot import reminders  # noqa: E402

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -60,9 +61,15 @@ async def send_due(app: App) -> list[str]:
 def zone_of(app: App, name: str | None) -> ZoneInfo:
     """The person's zone, else the company's; a name that no longer exists counts as the company's."""
     for candidate in (name, app.settings.zone, "UTC"):
-        if candidate and candidate in available_timezones():
+        if candidate and candidate in _zones():
             return ZoneInfo(candidate)
     return ZoneInfo("UTC")
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """All names of zones; looking them up reads some six hundred files, and every person is asked about."""
+    return frozenset(available_timezones())
 
 
 def is_time(row: Mapping[str, Any], now: datetime, local: datetime) -> bool:
@@ -143,7 +150,7 @@ async def remind(app: App, person: Person, session: Session, incoming: Incoming,
         raise CannotHelp("reminders.quiet", first=QUIET[1], last=QUIET[0] - 1)
     records = []
     if len(words) > 1:
-        if words[1] not in available_timezones():
+        if words[1] not in _zones():
             raise CannotHelp("reminders.no_zone", zone=words[1][:40])
         records.append(Record("person", {"zone": words[1]}))
     zone = words[1] if len(words) > 1 else str(zone_of(app, person.zone))
