@@ -64,9 +64,12 @@ async def invite(app: App, person: Person, session: Session, incoming: Incoming,
 
 async def people(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
     """Everybody, and the invitations that are open. A name opens what can be changed."""
-    rows = await app.store.rows("SELECT id, name, roles, team, active, blocked FROM persons ORDER BY active DESC, name LIMIT 60")
-    wanted = incoming.text.strip().lower()
-    rows = [row for row in rows if wanted in f"{row['name']} {row['id']} {row['team']}".lower()]
+    wanted = re.sub(r"([\\%_])", r"\\\1", incoming.text.strip().lower())
+    rows = await app.store.rows(
+        "SELECT id, name, roles, team, active, blocked FROM persons "
+        "WHERE lower(name || ' ' || id || ' ' || coalesce(team, '')) LIKE :wanted ESCAPE '\\' ORDER BY active DESC, name LIMIT 60",
+        wanted=f"%{wanted}%",
+    )
     lines = [_described(row, language) for row in rows]
     offer = [Choice(row["name"] or row["id"], f"person:{row['id']}") for row in rows[:20]]
     blocks: list[Block] = [Say(say(language, "people.list", count=len(rows)), "heading"), Say("\n".join(lines) or "–"), Offer(tuple(offer), "", 2)]

@@ -247,3 +247,13 @@ def test_sessions_and_replies_survive_json() -> None:
     assert reply_from_json(reply_to_json(reply)) == reply
     session = Session("c", "p", "en", Advising("s", "a", "b", (("a", 0.1),), ("x",), ("y",), {"stage": "bid"}), (Exchange("rep", "hi"),), 4)
     assert session_from_json(session_to_json(session)) == session
+
+
+async def test_a_name_is_found_among_many_people(app: App) -> None:
+    boss = Person("t:boss", frozenset({Role.ADMIN}), "Boss", chat="chat-boss", language="en")
+    for number in range(70):
+        await app.store.welcome(Person(f"t:{number}", frozenset({Role.REP}), f"Ann {number:02}", chat=f"c{number}"), NOW)
+    await app.store.welcome(Person("t:z", frozenset({Role.REP}), "Zoë_100%", team="Süd", chat="c-z"), NOW)
+    for wanted, found in (("zoë_100%", True), ("süd", True), ("x_100%", False), ("ann 69", False)):
+        reply = (await respond(app, boss, Session("chat-boss", boss.id), said(wanted, command="people"))).reply
+        assert ("Zoë_100%" in plain(reply)) is found
