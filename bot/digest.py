@@ -14,6 +14,7 @@ from typing import Any
 from bot.charts import paired_bars
 from bot.phrases import say
 from bot.ports import Store
+from bot.spreadsheets import cell
 from bot.turns import Language
 from knowledge.cards import Card
 
@@ -102,10 +103,10 @@ def write_csv(week: Week, path: Path) -> Path:
         table.writerow(["what", "id", "title_zh", "title_en", "this_week", "week_before"])
         for card, count, was in week.topics:
             title = week.titles.get(card, {})
-            table.writerow(["topic", card, title.get("zh", ""), title.get("en", ""), count, was])
+            table.writerow(["topic", card, cell(title.get("zh", "")), cell(title.get("en", "")), count, was])
         table.writerow(["topic", "other", f"其他（每项少于{CROWD}人）", f"other (fewer than {CROWD} people each)", week.other, ""])
         for name, value in (("questions", week.questions), ("people", crowd(week.people)), ("answered_percent", week.answered_share), ("open_gaps", week.gaps), ("votes_up", week.votes[0]), ("votes_down", week.votes[1])):
             table.writerow(["total", name, "", "", value, ""])
         for card in week.unused:
-            table.writerow(["unused", card, week.titles[card]["zh"], week.titles[card]["en"], 0, 0])
+            table.writerow(["unused", card, cell(week.titles[card]["zh"]), cell(week.titles[card]["en"]), 0, 0])
     return path

@@ -19,6 +19,7 @@ from bot.people import Person
 from bot.phrases import say
 from bot.ports import App, Outcome
 from bot.sessions import Session
+from bot.spreadsheets import cell
 from bot.store.learning import moment
 from bot.turns import Block, File, Incoming, Language, Offer, Picture, Record, Reply, Say, choices
 
@@ -143,15 +144,10 @@ def _table(app: App, named: Sequence[Mapping[str, Any]], marks: Mapping[str, Seq
     modules = modules_of(app)
     writer.writerow([say(language, "progress.csv_name"), *(module.title.text(language) for module in modules)])
     for row in named:
-        writer.writerow([_cell(row["name"] or row["id"]), *(f"{item.mastery:.2f}" for item in marks[row["id"]])])
+        writer.writerow([cell(row["name"] or row["id"]), *(f"{item.mastery:.2f}" for item in marks[row["id"]])])
     target = _folder(app) / f"team-{at.date().isoformat()}-{hashlib.sha256(text.getvalue().encode()).hexdigest()[:8]}.csv"
     target.write_text(text.getvalue(), encoding="utf-8-sig")
     return File(str(target), f"team-{at.date().isoformat()}.csv", say(language, "progress.csv"))
-
-
-def _cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------

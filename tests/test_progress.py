@@ -14,6 +14,7 @@ from bot.curriculum import bank_of, modules_of
 from bot.people import Person, Role
 from bot.ports import App
 from bot.progress import streak
+from bot.spreadsheets import cell
 from bot.store import SqlStore
 from bot.store.database import open_engine
 from bot.turns import File, Incoming, Picture, Record, Reply, plain
@@ -154,3 +155,8 @@ def test_a_weekend_breaks_no_streak_but_a_missed_working_day_does() -> None:
     assert streak(days, date(2026, 3, 4)) == 0
     assert streak([monday, date(2026, 2, 26)], monday) == 1
     assert streak([], monday) == 0
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1+1", "\r=1+1", " =1+1", "＝1+1", "\u200b=1+1", "\ufeff@x"])
+def test_no_cell_of_a_table_is_a_formula(text: str) -> None:
+    assert cell(text) == f"'{text}" and cell(f"Ann {text}") == f"Ann {text}"
