@@ -2,7 +2,7 @@
 PYTHON ?= python3
 COACH = .venv/bin/coach
 .DEFAULT_GOAL := help
-.PHONY: people chaos soak bench-desk places documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
+.PHONY: fuzz people chaos soak bench-desk places documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -81,6 +81,9 @@ eval-diagnosis: setup-dev  ## asking before advising: vague messages with a hidd
 
 edits: setup-dev  ## 1,000 random edit sequences: after each publish only current text is on the shelf
 	EDIT_SEQUENCES=1000 .venv/bin/python -m pytest tests/test_ingest.py -k random_edits
+
+fuzz: setup-dev  ## odd files, cards and Telegram updates by the ten thousand (ARGS="-k update"; FUZZ_EXAMPLES=20000)
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} nice .venv/bin/python -m pytest tests/test_fuzz.py --tb=short --show-capture=no $(ARGS)
 
 places: setup-dev  ## are pages, slides and headings cited right? real and made documents (docs/reports/places.md; needs npm, apt, LibreOffice)
 	.venv/bin/python .ci/places.py $(ARGS)

@@ -232,3 +232,17 @@ def test_links_in_office_files_are_never_followed(tmp_path: Path) -> None:
     """The autouse fixture fails any connection; the text is read all the same."""
     document = io.BytesIO(odd_files.docx())
     assert "Ask who signs" in next(iter(read(saved(tmp_path, "l.docx", document.getvalue())))).text
+
+
+@pytest.mark.parametrize("suffix", ["pptx", "docx", "xlsx", "zip"])
+def test_a_file_with_a_flipped_byte_anywhere_is_read_or_refused(suffix: str, tmp_path: Path) -> None:
+    """In the packed data, a checksum, the directory: what the libraries raise differs, what we say does not."""
+    good = odd_files.zipped({"a.md": b"# T\n" + odd_files.TEXT.encode() * 20}) if suffix == "zip" else getattr(odd_files, suffix)()
+    refused = 0
+    for at in range(30, len(good), len(good) // 24):
+        path = saved(tmp_path, f"a.{suffix}", good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1 :])
+        try:
+            assert list(read(path))
+        except Unreadable as problem:
+            refused += problem.code == "damaged"
+    assert refused

@@ -210,6 +210,22 @@ async def test_poison_updates_are_set_aside_and_stop_nobody(house: App, api: Bot
     assert await count(house, "inbox WHERE state = 'parked'") == 2
 
 
+async def test_updates_of_no_known_shape_stop_nobody(house: App, api: BotApi) -> None:
+    """No number, a number that no database takes, half a character, a topic that is none, a nameless writer."""
+    await member(house, REP, Role.REP, language="en")
+    someone = api.person(REP)
+    sender, place = someone.json(), someone.chat.json()
+    message = {"message_id": 5, "date": 1_790_000_000, "chat": place, "from": sender}
+    async with running(house, api) as chat:
+        someone.says("/settings")
+        await someone.answer()
+        await chat.receive([{"update_id": 2**70, "message": message | {"text": "/half \ud800"}}, None])
+        api.push_raw({"message": message | {"text": "/nothing1", "is_topic_message": True, "message_thread_id": "x"}})
+        api.push_raw({"message": message | {"text": "/nothing2", "from": sender | {"first_name": ""}}})
+        texts = await someone.answer(3)
+    assert "half" in texts and "nothing1" in texts and "nothing2" in texts
+
+
 async def test_somebody_who_blocked_the_bot_is_left_alone(house: App, api: BotApi) -> None:
     await member(house, REP, Role.REP, language="en")
     someone = api.person(REP)
@@ -240,6 +256,12 @@ async def test_a_wrong_token_is_explained(house: App) -> None:
                 pass
 
 
+async def in_pieces(size: int) -> AsyncIterator[bytes]:
+    """A body whose size no header tells."""
+    for _ in range(size // 10_000):
+        yield b" " * 10_000
+
+
 async def test_a_webhook_takes_updates_only_with_the_secret(house: App, api: BotApi) -> None:
     import aiohttp
 
@@ -254,6 +276,8 @@ async def test_a_webhook_takes_updates_only_with_the_secret(house: App, api: Bot
                 ({}, b"{}", 403),
                 ({"X-Telegram-Bot-Api-Secret-Token": api.webhook["secret"]}, b"nonsense", 400),
                 ({"X-Telegram-Bot-Api-Secret-Token": api.webhook["secret"]}, b'{"update_id":"x"}', 400),
+                ({"X-Telegram-Bot-Api-Secret-Token": api.webhook["secret"]}, b"[" * 900_000, 400),
+                ({"X-Telegram-Bot-Api-Secret-Token": api.webhook["secret"]}, in_pieces(2_000_000), 413),
             ):
                 async with session.post(hook["telegram_webhook_url"], data=body, headers=headers) as answer:
                     assert answer.status == status

@@ -76,30 +76,46 @@ UNREAD = ("voice", "video_note", "audio", "video", "sticker", "animation", "phot
 # -- what comes in -------------------------------------------------------------------------------------
 
 
-def letter_of(raw: dict[str, Any], bot_id: int, received: datetime) -> Letter:
+def letter_of(raw: object, bot_id: int, received: datetime) -> Letter:
     """An update as a letter, whatever is in it: nothing here fails on a shape that we don't know."""
-    number = raw.get("update_id")
-    number = number if isinstance(number, int) else 0
+    raw = _dict(raw)
+    number = update_number(raw)
     content = next((value for key, value in raw.items() if key != "update_id" and isinstance(value, dict)), {})
     message = _dict(content.get("message")) or content
     sender = _dict(content.get("from")) or _dict(content.get("user"))
     chat = _dict(message.get("chat")) or sender
     kind = str(chat.get("type", "private"))
-    reply_to = "" if kind == "private" else f"-{BASIC if kind == 'group' else ''}{message.get('message_id')}"
+    reply_to = "" if kind == "private" else f"-{BASIC if kind == 'group' else ''}{_id(message.get('message_id'))}"
     return Letter(
-        id=f"tg-{bot_id}-{number}{reply_to}", ordinal=number, chat=_chat_key(chat.get("id", "?"), message),
-        person=f"{PREFIX}{sender.get('id', '?')}", raw=json.dumps(raw, ensure_ascii=False), received=received,
+        id=f"tg-{bot_id}-{number}{reply_to}", ordinal=number, chat=_chat_key(_id(chat.get("id")), message),
+        person=f"{PREFIX}{_id(sender.get('id'))}", raw=_storable(raw), received=received,
     )  # fmt: skip
+
+
+def update_number(raw: object) -> int:
+    """The number of an update; 0 for what has none."""
+    number = _id(_dict(raw).get("update_id"))
+    return number if isinstance(number, int) else 0
 
 
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _chat_key(chat_id: object, message: dict[str, Any]) -> str:
+def _id(value: object) -> int | str:
+    """A number as the platform gives them; "?" for anything else, which no database need take."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53 else "?"
+
+
+def _storable(raw: dict[str, Any]) -> str:
+    """An update as JSON; halves of characters, which no database takes, become question marks."""
+    return json.dumps(raw, ensure_ascii=False).encode(errors="replace").decode()
+
+
+def _chat_key(chat_id: int | str, message: dict[str, Any]) -> str:
     """`tg:<chat>`; a topic of a forum is a chat of its own: `tg:<chat>#<topic>`."""
-    topic = message.get("message_thread_id") if message.get("is_topic_message") else None
-    return f"{PREFIX}{chat_id}#{topic}" if topic else f"{PREFIX}{chat_id}"
+    topic = _id(message.get("message_thread_id")) if message.get("is_topic_message") else None
+    return f"{PREFIX}{chat_id}#{topic}" if topic and topic != "?" else f"{PREFIX}{chat_id}"
 
 
 def address(chat: str) -> tuple[int, int | None]:
@@ -139,7 +155,7 @@ def heard(update: Update, letter: Letter, me: Bot) -> Heard | None:
 def _turn(letter: Letter, at: datetime, user: Any, *, private: bool) -> Incoming:
     return Incoming(
         id=letter.id, chat=letter.chat, person=f"{PREFIX}{user.id}", at=at.astimezone(UTC), private=private,
-        language_hint=user.language_code, display_name=user.full_name[:100],
+        language_hint=user.language_code, display_name=(user.full_name or "")[:100],
     )  # fmt: skip
 
 
@@ -414,7 +430,7 @@ class TelegramChat:
 
     # -- receiving -------------------------------------------------------------------------------------
 
-    async def receive(self, raws: Sequence[dict[str, Any]]) -> None:
+    async def receive(self, raws: Sequence[object]) -> None:
         """Write updates down. When this returns, Telegram may forget them."""
         now = self.app.clock()
         letters = [letter_of(raw, self.bot.id, now) for raw in raws]
@@ -476,7 +492,7 @@ class TelegramChat:
                 if raws is None:
                     return
                 await self.receive(raws)
-                offset = max([offset, *(raw["update_id"] + 1 for raw in raws)])
+                offset = max([offset, *(update_number(raw) + 1 for raw in raws)])
                 wait = 1.0
                 if not seconds:
                     ready()

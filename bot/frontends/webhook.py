@@ -25,11 +25,11 @@ def webhook(path: str, secret: str, receive: Receive) -> Route:
         given = request.headers.get("x-telegram-bot-api-secret-token", "")
         if not hmac.compare_digest(given.encode(), secret.encode()):
             return Response(status_code=403)
-        if int(request.headers.get("content-length") or 0) > BIGGEST:
+        if (body := await _body(request)) is None:
             return Response(status_code=413)
         try:
-            raw = json.loads(await request.body())
-        except ValueError:
+            raw = json.loads(body)
+        except (ValueError, RecursionError):
             return Response(status_code=400)
         if not isinstance(raw, dict) or not isinstance(raw.get("update_id"), int):
             return Response(status_code=400)
@@ -41,3 +41,15 @@ def webhook(path: str, secret: str, receive: Receive) -> Route:
         return Response()
 
     return Route(path, update, methods=["POST"])
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body, or None if it is too big, whatever its header says."""
+    if int(request.headers.get("content-length") or 0) > BIGGEST:
+        return None
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > BIGGEST:
+            return None
+    return body

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from knowledge.passages import Page
-from knowledge.readers.office import check_sizes
+from knowledge.readers.office import BROKEN_ZIP, check_sizes
 from knowledge.readers.refusals import Unreadable
 
 MAX_FILES = 1000
@@ -44,7 +44,7 @@ def unpack(path: Path, folder: Path) -> list[tuple[str, Path]]:
                 file = folder / f"{len(found):04d}{suffix}"
                 file.write_bytes(archive.read(info))
                 found.append((name, file))
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except BROKEN_ZIP as error:
         raise Unreadable(path.name, "password" if "password" in str(error) else "damaged") from None
     if not found:
         raise Unreadable(path.name, "nothing_inside")

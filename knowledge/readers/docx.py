@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from knowledge.passages import Page
-from knowledge.readers.office import inspect, row_line
+from knowledge.readers.office import BROKEN_OFFICE, inspect, row_line
 from knowledge.readers.refusals import Unreadable
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -17,7 +17,7 @@ _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 def read(path: Path) -> Iterator[Page]:
     from docx import Document
     from docx.opc.exceptions import OpcError
-    from lxml.etree import XMLSyntaxError
+    from lxml.etree import LxmlError
 
     remarks = inspect(path)
     try:
@@ -25,7 +25,7 @@ def read(path: Path) -> Iterator[Page]:
         levels = _heading_levels(document)
         lines = list(_lines(document.element.body, levels))
         title = (document.core_properties.title or "").strip()
-    except (OpcError, XMLSyntaxError, KeyError, ValueError, AttributeError, IndexError, TypeError, AssertionError) as error:
+    except (OpcError, LxmlError, *BROKEN_OFFICE) as error:
         raise Unreadable(path.name, "damaged") from error
     yield Page("", "\n".join(lines), heading=title, remarks=remarks)
 

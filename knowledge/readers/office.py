@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from pathlib import Path
 
 from knowledge.readers.refusals import Unreadable
@@ -10,6 +12,10 @@ from knowledge.readers.refusals import Unreadable
 MAX_UNPACKED = 500 * 1024 * 1024
 MAX_RATIO = 300  # of a part larger than 10 MB: ordinary XML packs 10 to 40 times
 MAX_PARTS = 40_000
+# what Python's zipfile raises on archives that are damaged, cut or locked
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, ValueError, EOFError, NotImplementedError, RuntimeError)
+# … and what the Office libraries raise, besides errors of their own, when parts are missing or not what they should be
+BROKEN_OFFICE = (*BROKEN_ZIP, KeyError, AttributeError, IndexError, TypeError, AssertionError, SyntaxError)
 
 
 def inspect(path: Path) -> tuple[str, ...]:
@@ -24,7 +30,7 @@ def inspect(path: Path) -> tuple[str, ...]:
                     if b"<!doctype" in head or b"<!entity" in head:
                         raise Unreadable(path.name, "dtd")
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except BROKEN_ZIP as error:
         raise Unreadable(path.name, "password" if "password" in str(error) else "damaged") from None
     return ("macros",) if any(name.endswith("vbaProject.bin") for name in names) else ()
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from knowledge.passages import Page
-from knowledge.readers.office import inspect, row_line
+from knowledge.readers.office import BROKEN_OFFICE, inspect, row_line
 from knowledge.readers.refusals import Unreadable
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 
 
 def read(path: Path) -> Iterator[Page]:
-    from lxml.etree import XMLSyntaxError
+    from lxml.etree import LxmlError
     from pptx import Presentation
     from pptx.exc import PythonPptxError
 
@@ -24,7 +24,7 @@ def read(path: Path) -> Iterator[Page]:
         slides = deck.slides
         for number, slide in enumerate(slides, 1):
             yield from _slide(slide, number, remarks if number == 1 else ())
-    except (PythonPptxError, XMLSyntaxError, KeyError, ValueError, AttributeError, IndexError, TypeError, AssertionError) as error:
+    except (PythonPptxError, LxmlError, *BROKEN_OFFICE) as error:
         raise Unreadable(path.name, "damaged") from error
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
 from knowledge.passages import Page
-from knowledge.readers.office import inspect, row_line
+from knowledge.readers.office import BROKEN_OFFICE, inspect, row_line
 from knowledge.readers.refusals import Unreadable
 
 MAX_ROWS = 50_000
@@ -22,7 +21,6 @@ def read(path: Path) -> Iterator[Page]:
     from openpyxl.utils.exceptions import InvalidFileException
 
     remarks = inspect(path)
-    failures = (InvalidFileException, LxmlError, zipfile.BadZipFile, KeyError, ValueError, AttributeError, IndexError, TypeError, SyntaxError)
     try:
         book = load_workbook(path, read_only=True, data_only=True, keep_links=False)
         for number, sheet in enumerate(book.worksheets, 1):
@@ -32,7 +30,7 @@ def read(path: Path) -> Iterator[Page]:
             if sheet.sheet_state != "visible":
                 notes = (*notes, "hidden")
             yield Page(f"sheet {sheet.title}", "\n".join(lines), heading=sheet.title, kind="table", number=number, remarks=notes)
-    except failures as error:
+    except (InvalidFileException, LxmlError, *BROKEN_OFFICE) as error:
         raise Unreadable(path.name, "damaged") from error
 
 
