@@ -25,6 +25,7 @@ from bot.store import tables as ours
 from bot.store.database import head_revision, writing
 from bot.store.people import forget_person, sha256
 from knowledge import shelf
+from knowledge.readers.office import BROKEN_ZIP
 
 FORMAT = 1
 LEFT_OUT = frozenset({"shelf_vectors", "leases"})  # derived, or meaningless on another machine
@@ -94,19 +95,20 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest of a backup whose every table was checked against it. SetupProblem names what is wrong."""
     try:
         with zipfile.ZipFile(path) as archive:
-            data = json.loads(archive.read("manifest.json"))
-            manifest = Manifest(**data)
+            manifest = Manifest(**json.loads(archive.read("manifest.json")))
             for name, wanted in manifest.tables.items():
                 _check_table(archive, path, name, wanted)
     except FileNotFoundError:
         raise SetupProblem(f"{path}: there is no such file. Check the path.") from None
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
+    except (*BROKEN_ZIP, KeyError, TypeError, AttributeError) as error:
         raise SetupProblem(f"{path} is not a complete backup of this program ({error}). Take another one.") from None
     if manifest.format != FORMAT or manifest.schema != head_revision():
         raise SetupProblem(
             f"{path} was made with schema {manifest.schema}, this program has {head_revision()}. "
             "Restore it with the version that made it, then update the program."
         )
+    if missing := {table.name for table in backed_up_tables()} - manifest.tables.keys():
+        raise SetupProblem(f"{path} is not a complete backup of this program (no table {min(missing)}). Take another one.")
     return manifest
 
 
@@ -132,8 +134,12 @@ async def restore_backup(engine: AsyncEngine, path: Path, forgotten: Iterable[tu
                 raise SetupProblem(f"The database is not empty (table {table.name} has rows). Restore into a new data directory or an empty database.")
         with zipfile.ZipFile(path) as archive:
             for table in backed_up_tables():
-                if table.name in manifest.tables:
+                try:
                     await _read_table(connection, table, archive)
+                except (KeyError, AttributeError, TypeError, ValueError, sa.exc.StatementError) as error:
+                    if isinstance(error, sa.exc.OperationalError):  # the database's trouble, not the backup's
+                        raise
+                    raise SetupProblem(f"{path}: the table {table.name} holds what is no row of this program ({type(error).__name__}). Take another backup.") from error
         await _set_sequences(connection)
         await _forget_again(connection, dict(forgotten), at)
     return manifest

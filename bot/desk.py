@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import json
 import re
@@ -95,10 +96,12 @@ async def _file(app: App, incoming: Incoming) -> tuple[Path, str]:
     """The file on disk and the name that its owner gave it."""
     attachment = incoming.attachment
     if attachment is None:
-        path = Path(incoming.text.strip().strip("'\"")).expanduser()
-        if not incoming.text.strip() or not path.is_file():
-            raise CannotHelp("desk.no_such_file", name=incoming.text.strip() or "?")
-        return path, path.name
+        given = incoming.text.strip().strip("'\"")
+        with contextlib.suppress(OSError, RuntimeError):  # too long for a name; ~somebody who has no account here
+            path = Path(given).expanduser()
+            if given and path.is_file():
+                return path, path.name
+        raise CannotHelp("desk.no_such_file", name=given or "?")
     if attachment.size > app.settings.upload_megabytes * 1024 * 1024:
         raise CannotHelp("desk.refused_too_big", file=attachment.name, megabytes=attachment.size // 1_048_576, limit=app.settings.upload_megabytes)
     if attachment.path is None and (fetch := app.extras.get("fetch")):

@@ -122,7 +122,8 @@ def test_any_file_is_read_or_refused(file: File) -> None:
             assert problem.what and problem.fix and name in str(problem)
             return
     assert all(isinstance(page, Page) for page in pages) and made.edition.passages
-    json.dumps([page.text for page in pages]).encode()
+    for text in (made.edition.title, made.edition.content, *(word for item in made.edition.passages for word in (item.text, item.place, item.heading))):
+        assert "\x00" not in text and text.encode() is not None, "no database takes it"
 
 
 # -- cards ---------------------------------------------------------------------------------------------------

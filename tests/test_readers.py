@@ -234,6 +234,13 @@ def test_links_in_office_files_are_never_followed(tmp_path: Path) -> None:
     assert "Ask who signs" in next(iter(read(saved(tmp_path, "l.docx", document.getvalue())))).text
 
 
+@pytest.mark.parametrize("declared", ["undefined", "idna", "unicode_escape", "raw_unicode_escape", "utf-7", "punycode", "base64", "nonsense", "utf-16"])
+def test_a_web_pages_word_about_its_encoding_is_believed_only_if_it_can_be(declared: str, tmp_path: Path) -> None:
+    data = b"<html><meta charset=" + declared.encode() + b"><body><p>Meet the users \\ud800 \\x00 +2AA-</p></body></html>"
+    (page,) = read(saved(tmp_path, "a.html", data))
+    assert page.text.startswith("Meet the users") and "\x00" not in page.text and page.text.encode()
+
+
 @pytest.mark.parametrize("suffix", ["pptx", "docx", "xlsx", "zip"])
 def test_a_file_with_a_flipped_byte_anywhere_is_read_or_refused(suffix: str, tmp_path: Path) -> None:
     """In the packed data, a checksum, the directory: what the libraries raise differs, what we say does not."""

@@ -357,7 +357,7 @@ class TelegramChat:
             raise CannotHelp("telegram.file_too_big", limit=limit)
         folder = self.app.data_dir / "uploads"
         folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256(attachment.handle.encode()).hexdigest()[:24] + Path(attachment.name).suffix.lower()[:12]
+        name = hashlib.sha256(attachment.handle.encode()).hexdigest()[:24] + _suffix(attachment.name)
         try:
             file = await self.bot.get_file(attachment.handle)
             await file.download_to_drive(folder / name)
@@ -625,6 +625,14 @@ def _reply_to(post: Post) -> ReplyParameters | None:
     if parts[3].startswith(BASIC) and address(post.chat)[0] < SUPERGROUPS:
         return None  # asked before the group became a supergroup: the number is another message's now
     return ReplyParameters(int(number), allow_sending_without_reply=True)
+
+
+def _suffix(name: str) -> str:
+    """The ending of a sent file's name if it is one that we read: nothing else of the name becomes a path."""
+    from knowledge.readers import SUFFIXES
+
+    suffix = Path(name).suffix.lower()
+    return suffix if suffix in SUFFIXES else ""
 
 
 async def _read(path: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ def unpack(path: Path, folder: Path) -> list[tuple[str, Path]]:
             for info in archive.infolist():
                 name = _real_name(info)
                 suffix = PurePosixPath(name).suffix.lower()
-                if info.is_dir() or suffix not in SUFFIXES - {".zip"} or _hidden(name) or len(found) >= MAX_FILES:
+                if info.is_dir() or _is_link(info) or suffix not in SUFFIXES - {".zip"} or _hidden(name) or len(found) >= MAX_FILES:
                     continue
                 file = folder / f"{len(found):04d}{suffix}"
                 file.write_bytes(archive.read(info))
@@ -57,7 +58,12 @@ def _real_name(info: zipfile.ZipInfo) -> str:
     if not info.flag_bits & 0x800:
         with contextlib.suppress(UnicodeEncodeError, UnicodeDecodeError):
             name = name.encode("cp437").decode("gb18030")
-    return "/".join(part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("..", "/"))
+    return "/".join(part for part in PurePosixPath(name.replace("\\", "/")).parts if part.strip("/") not in ("", ".."))
+
+
+def _is_link(info: zipfile.ZipInfo) -> bool:
+    """A symbolic link: its content is a path, not a document."""
+    return stat.S_ISLNK(info.external_attr >> 16)
 
 
 def _hidden(name: str) -> bool:

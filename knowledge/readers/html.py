@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from knowledge.passages import Page
-from knowledge.readers.text import decode
+from knowledge.readers.text import checked, decode
 
 _SILENT = frozenset(["script", "style", "noscript", "template", "nav", "header", "footer", "aside", "svg", "iframe", "object", "form", "button", "head"])
 _BLOCKS = frozenset(["p", "div", "section", "article", "main", "ul", "ol", "dl", "dt", "dd", "blockquote", "pre", "figure", "figcaption", "br", "hr", "body"])
+
+# no page that names its encoding in plain letters is written in these; some of them make half characters
+_NO_CHARSETS = frozenset(["unicode-escape", "raw-unicode-escape", "utf-7", "idna", "punycode", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 
 
 def read(path: Path) -> Iterator[Page]:
@@ -32,9 +36,10 @@ def read(path: Path) -> Iterator[Page]:
 def _decode(data: bytes, declared: str, name: str) -> tuple[str, tuple[str, ...]]:
     if declared and declared.lower() not in ("utf-8", "utf8"):
         try:
-            encoding = "gb18030" if declared.lower() in ("gb2312", "gbk") else declared
-            return data.decode(encoding), (f"encoding:{encoding.lower()}",)
-        except (LookupError, UnicodeDecodeError):
+            encoding = "gb18030" if declared.lower() in ("gb2312", "gbk") else codecs.lookup(declared).name
+            if encoding not in _NO_CHARSETS:
+                return checked(data.decode(encoding), name), (f"encoding:{encoding}",)
+        except (LookupError, UnicodeError):
             pass
     return decode(data, name)
 

@@ -29,18 +29,18 @@ def decode(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             text = data.decode(encoding, "replace")
-            return _checked(text, name), (f"encoding:{encoding.removesuffix('-sig')}",)
+            return checked(text, name), (f"encoding:{encoding.removesuffix('-sig')}",)
     try:
-        return _checked(data.decode("utf-8"), name), ()
+        return checked(data.decode("utf-8"), name), ()
     except UnicodeDecodeError:
         pass
     for encoding in ("utf-16-le", "utf-16-be"):
         if _looks_like_utf16(data, encoding):
-            return _checked(data.decode(encoding, "replace"), name), (f"encoding:{encoding}",)
+            return checked(data.decode(encoding, "replace"), name), (f"encoding:{encoding}",)
     return _legacy(data, name)
 
 
-def _checked(text: str, name: str) -> str:
+def checked(text: str, name: str) -> str:
     """Text without stray control characters; a file that is full of them is refused."""
     sample = text[:20_000]
     odd = sum(unicodedata.category(char) in ("Cc", "Cn", "Co") and char not in "\t\r\n\f" for char in sample)
@@ -65,11 +65,11 @@ def _legacy(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
     broken = data.decode("utf-8", "replace")
     bad = broken.count("\ufffd")
     if bad <= max(3, 0.002 * len(broken)):
-        return _checked(broken, name), (f"replaced:{bad}",)
+        return checked(broken, name), (f"replaced:{bad}",)
     try:
         text = data.decode("gb18030")
         if _common_han(text) > 0.5:
-            return _checked(text, name), ("encoding:gb18030",)
+            return checked(text, name), ("encoding:gb18030",)
     except UnicodeDecodeError:
         pass
     from charset_normalizer import from_bytes
@@ -79,7 +79,7 @@ def _legacy(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
         raise Unreadable(name, "binary")
     text = data.decode(best.encoding, "replace")
     bad = text.count("\ufffd")
-    return _checked(text, name), (f"encoding:{best.encoding}", *([f"replaced:{bad}"] if bad else []))
+    return checked(text, name), (f"encoding:{best.encoding}", *([f"replaced:{bad}"] if bad else []))
 
 
 def _common_han(text: str) -> float:
