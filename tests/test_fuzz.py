@@ -22,15 +22,18 @@ from typing import Any
 import odd_files
 import pytest
 from bot_api import BotApi
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as trying
 from hypothesis import strategies as st
 from telegram import Update
-from telegram_house import empty_house, telegram_settings
+from telegram_house import telegram_settings
 
+from bot.app import open_app
 from bot.commands.telegram import mail_of
 from bot.frontends.telegram_chat import TelegramChat, open_bot
 from bot.mailbox import TRIES
 from bot.people import Person, Role
+from bot.settings import Settings
 from bot.store.mail import Letter
 from knowledge.cards import BUNDLED, Card, parse_card
 from knowledge.ingest import Source, compose
@@ -44,7 +47,7 @@ STRANGE = ["", "\x00", "\ud800", "\u202e", "﷽" * 40, "../../etc/passwd", "=cmd
 
 def tried(few: int) -> Callable[[Any], Any]:
     """The number of examples: few and always the same ones in the suite, many new ones in `make fuzz`."""
-    return settings(
+    return trying(
         max_examples=MANY or few, derandomize=not MANY, database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
     )
 
@@ -233,7 +236,7 @@ def understood(raw: Any, chat: TelegramChat) -> bool:
     return True
 
 
-def test_any_update_is_answered_or_ignored_and_stops_nobody(tmp_path: Path) -> None:
+def test_any_update_is_answered_or_ignored_and_stops_nobody(settings: Settings) -> None:
     ours: list[BaseException] = []
 
     async def arrives(chat: TelegramChat, raw: Any, typed: bool) -> None:
@@ -256,7 +259,7 @@ def test_any_update_is_answered_or_ignored_and_stops_nobody(tmp_path: Path) -> N
 
     async def opened(stack: contextlib.AsyncExitStack) -> TelegramChat:
         api = await stack.enter_async_context(BotApi().serving())
-        app = await stack.enter_async_context(empty_house(tmp_path))
+        app = await stack.enter_async_context(open_app(settings, model=False, seed=1))
         api.person(REP, "Anna", "en").says("hello")  # a bot may only write to those who wrote first
         await app.store.welcome(Person(f"tg:{REP}", frozenset({Role.REP}), "Anna", chat=f"tg:{REP}", language="en"), app.clock())
         chat = TelegramChat(app, mail_of(app), open_bot(telegram_settings(app.settings, api, messages_per_minute=10**9)))
