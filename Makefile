@@ -2,7 +2,7 @@
 PYTHON ?= python3
 COACH = .venv/bin/coach
 .DEFAULT_GOAL := help
-.PHONY: fuzz people chaos soak bench-desk places documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
+.PHONY: deploy-check audit crash-ingest fuzz people chaos soak bench-desk places documents crash load demo bench crash-views golden help cards-report setup setup-dev chat test lint migration quiz-report quiz-fit simulate eval-model eval-diagnosis
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -60,6 +60,15 @@ crash-views: setup-dev  ## kill -9 at 100 random instants while views are built 
 
 crash: setup-dev  ## kill -9 the Telegram bot at 200 random instants under traffic (docs/reports/crash.md)
 	@rm -rf .crash && .venv/bin/python tests/crash.py --data .crash --report docs/reports/crash.md $(ARGS)
+
+deploy-check: setup-dev  ## compose file against its schema, the unit, the image's steps in a clean folder (minutes; ARGS=--no-build skips these)
+	.venv/bin/python .ci/deploy_check.py $(ARGS)
+
+audit: setup-dev  ## licences of everything that ships; known weaknesses where pip-audit and a network are there
+	.venv/bin/python .ci/audit.py $(ARGS)
+
+crash-ingest: setup-dev  ## kill -9 `coach ingest` at 40 random instants while a replica is asked (docs/reports/crash-ingest.md)
+	@rm -rf .crash-ingest && .venv/bin/python tests/crash_ingest.py --data .crash-ingest --report docs/reports/crash-ingest.md $(ARGS)
 
 chaos: setup-dev  ## kill -9 of replicas, PostgreSQL and Chroma server in turn under traffic (docs/reports/chaos.md)
 	@rm -rf .chaos && .venv/bin/python tests/chaos.py --data .chaos --report docs/reports/chaos.md $(ARGS)
