@@ -12,7 +12,7 @@ import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import bot.store  # noqa: F401 (registers every room's tables)
 from bot.errors import SetupProblem
 from bot.store import tables as ours
 from bot.store.database import head_revision, writing
-from bot.store.people import forget_person, sha256
+from bot.store.people import forget_person, personal_tables, sha256
 from knowledge import shelf
 from knowledge.readers.office import BROKEN_ZIP
 
@@ -88,7 +88,12 @@ async def _write_table(connection: AsyncConnection, table: sa.Table, archive: zi
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return value.isoformat() if isinstance(value, datetime) else value
+    return _in_utc(value).isoformat() if isinstance(value, datetime) else value
+
+
+def _in_utc(at: datetime) -> datetime:
+    """SQLite gives times without a zone (they are UTC), PostgreSQL in the zone of its server."""
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -168,7 +173,7 @@ def _typed(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in row.items():
         kind = table.c[key].type
         if value is not None and isinstance(kind, sa.DateTime):
-            value = datetime.fromisoformat(value)
+            value = _in_utc(datetime.fromisoformat(value))
         elif value is not None and isinstance(kind, sa.LargeBinary):
             value = base64.b64decode(value)
         found[key] = value
@@ -206,8 +211,16 @@ def forgotten_in_backup(path: Path) -> list[tuple[str, bool]]:
 
 
 async def _forget_again(connection: AsyncConnection, forgotten: Mapping[str, bool], at: datetime) -> None:
-    persons = (await connection.execute(sa.select(ours.persons.c.id))).scalars().all()
-    seen = set(persons) | set((await connection.execute(sa.select(ours.turns.c.person).distinct())).scalars())
-    for person in sorted(seen):
+    for person in sorted(await _everybody(connection)):
         if (digest := sha256(person)) in forgotten:
             await forget_person(connection, person, everything=forgotten[digest], at=at)
+            answered = {"raw": "", "chat": "", "person": "", "state": "done"}  # what they had written and nobody had answered
+            await connection.execute(ours.inbox.update().where(ours.inbox.c.person == person).values(answered))
+
+
+async def _everybody(connection: AsyncConnection) -> set[str]:
+    """Whoever stands in any table, also with no more than a message on its way."""
+    found: set[str] = set()
+    for name, column in personal_tables().items():
+        found |= set((await connection.execute(sa.select(ours.metadata.tables[name].c[column]).distinct())).scalars())
+    return found - {"", None}

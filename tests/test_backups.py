@@ -100,6 +100,47 @@ async def test_a_backup_of_another_schema_is_refused(settings: Settings, tmp_pat
         read_manifest(tmp_path / "c.zip")
 
 
+def rows_in(backup: Path) -> dict[str, list[str]]:
+    """Every row of a backup by table; their order is the engine's own."""
+    with zipfile.ZipFile(backup) as archive:
+        return {name: sorted(archive.read(name).decode().splitlines()) for name in archive.namelist() if name.startswith("tables/")}
+
+
+async def test_a_backup_moves_to_another_engine_and_back_with_deletions(
+    settings: Settings, tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite → PostgreSQL: the same rows, new ids begin after theirs. PostgreSQL → SQLite: whoever was forgotten there stays so."""
+    import psycopg
+
+    await filled(settings)
+    first, there, newer, back = (tmp_path / f"{name}.zip" for name in ("first", "there", "newer", "back"))
+    await run("backup", str(first), "--data", str(settings.data_dir))
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE moved")
+        connection.execute("ALTER DATABASE moved SET timezone TO 'Asia/Shanghai'")
+    url, other = postgres.replace("/postgres?", "/moved?"), tmp_path / "other"
+    monkeypatch.setenv("COACH_DATABASE_URL", url)
+    monkeypatch.setenv("COACH_DATA_DIR", str(other))  # --data would mean SQLite in that directory
+    assert await run("restore", str(first)) == 0
+    assert await run("backup", str(there)) == 0
+    assert rows_in(there) == rows_in(first)
+    async with open_app(Settings(data_dir=other, database_url=url, _env_file=None), retrieval=False) as app:  # type: ignore[call-arg]
+        await serve(app, EVE, Incoming("e-2", EVE.chat, EVE.id, NOW, command="settings"))
+        await talk(app, ANNA, 2, choice="privacy:forget:all")
+    assert await run("backup", str(newer)) == 0
+    assert not (other / "coach.db").exists()
+    monkeypatch.delenv("COACH_DATABASE_URL")
+    monkeypatch.delenv("COACH_DATA_DIR")
+    for backup, folder in ((newer, tmp_path / "home"), (first, tmp_path / "old-again")):
+        assert await run("restore", str(backup), "--deletions", str(newer), "--data", str(folder)) == 0
+        assert await run("verify", "--data", str(folder)) == 0
+        await run("backup", str(back), "--data", str(folder))
+        left = [(name, line) for name, lines in rows_in(back).items() for line in lines]
+        assert [row for row in left if '"t:anna"' in row[1] or "蓝鲸" in row[1]] == [] and any('"t:eve"' in line for _, line in left)
+        for table in ("turns", "sessions", "persons", "shelf_passages") if backup == newer else ():
+            assert rows_in(back)[f"tables/{table}.jsonl"] == rows_in(newer)[f"tables/{table}.jsonl"], table
+
+
 async def run(*words: str) -> int:
     """A command in a thread of its own: it brings its own event loop."""
     import asyncio
