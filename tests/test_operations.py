@@ -265,8 +265,9 @@ async def test_when_many_ask_at_once_members_are_told_once_and_answered_all_the_
 
 
 async def test_nothing_of_a_forgotten_person_is_left_in_any_file(settings: Settings, api: BotApi, tmp_path: Path, restored_logging: None) -> None:
-    """Byte for byte: database, write-ahead log, views, exports, uploads, our log, and a backup made afterwards."""
-    from bot.backups import write_backup
+    """Byte for byte: database, write-ahead log, views, exports, uploads, our log, a backup made afterwards, and one made before."""
+    from bot.backups import forgotten_in_backup, restore_backup, write_backup
+    from bot.store.database import open_engine
 
     data = settings.data_dir
     with (data / "bot.log").open("w") as logged:
@@ -279,6 +280,9 @@ async def test_nothing_of_a_forgotten_person_is_left_in_any_file(settings: Setti
                 someone.says("/feedback Zebraklausel fehlt")
                 await someone.messages(2)
                 assert {"蓝鲸", "Zebraklausel", "778899"} <= {word for word in TRACES if word in everything_under(data)}, "the search itself is blind"
+                assert isinstance(app.store, SqlStore)
+                await write_backup(app.store.engine, tmp_path / "before.zip", app.clock())
+                assert {"蓝鲸", "Zebraklausel", "778899"} <= {word for word in TRACES if word in inside(tmp_path / "before.zip")}
                 someone.says("/privacy")
                 await someone.answer()
                 someone.presses(say("zh", "privacy.export"))
@@ -291,15 +295,24 @@ async def test_nothing_of_a_forgotten_person_is_left_in_any_file(settings: Setti
             for path in (data / "exports").iterdir():
                 os.utime(path, (0, 0))  # a day later
             await sweep(app)
-            assert isinstance(app.store, SqlStore)
             await write_backup(app.store.engine, tmp_path / "backup.zip", app.clock())
-    with zipfile.ZipFile(tmp_path / "backup.zip") as archive:
-        backup = "".join(archive.read(name).decode() for name in archive.namelist())
-    left = everything_under(data) + backup
+            when = app.clock()
+    left = everything_under(data) + inside(tmp_path / "backup.zip")
+    assert "coach" in left and [word for word in TRACES if word in left] == []
+    (tmp_path / "restored").mkdir()
+    engine = await open_engine(None, tmp_path / "restored")
+    await restore_backup(engine, tmp_path / "before.zip", forgotten_in_backup(tmp_path / "backup.zip"), when)
+    await engine.dispose()
+    left = everything_under(tmp_path / "restored")
     assert "coach" in left and [word for word in TRACES if word in left] == []
 
 
 TRACES = ("蓝鲸", "Zebraklausel", "Unverwechselbar", "778899")
+
+
+def inside(backup: Path) -> str:
+    with zipfile.ZipFile(backup) as archive:
+        return "".join(archive.read(name).decode() for name in archive.namelist())
 
 
 def everything_under(folder: Path) -> str:
