@@ -20,7 +20,7 @@ from telegram_house import empty_house, free_port, running, with_webhook
 from bot.commands.telegram import mail_of
 from bot.conversation import COMMANDS, PRIVATE_TAPS
 from bot.errors import CannotHelp, SetupProblem
-from bot.frontends.telegram_chat import TelegramChat, open_bot
+from bot.frontends.telegram_chat import TelegramChat, letter_of, open_bot
 from bot.membership import invitation
 from bot.people import PERMISSIONS, PRIVATE, Person, Role
 from bot.phrases import say
@@ -208,6 +208,12 @@ async def test_poison_updates_are_set_aside_and_stop_nobody(house: App, api: Bot
         assert "nothing1" in texts and texts.count("set aside") == 2
         await chat.mailbox.idle()
     assert await count(house, "inbox WHERE state = 'parked'") == 2
+
+
+@pytest.mark.parametrize(("text", "kept"), [("a\0b", "a?b"), ("a\\u0000b", "a\\u0000b"), ("\\\0", "\\?"), ("\ud83d x", "? x"), ("😀\n\"", "😀\n\"")])
+def test_what_is_written_down_is_what_every_database_takes(text: str, kept: str, house: App) -> None:
+    letter = letter_of({"update_id": 7, "message": {"text": text, "chat": {"id": 5}}}, 1, house.clock())
+    assert json.loads(letter.raw)["message"]["text"] == kept and "\0" not in letter.raw and letter.raw.encode()
 
 
 async def test_updates_of_no_known_shape_stop_nobody(house: App, api: BotApi) -> None:

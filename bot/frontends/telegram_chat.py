@@ -108,8 +108,9 @@ def _id(value: object) -> int | str:
 
 
 def _storable(raw: dict[str, Any]) -> str:
-    """An update as JSON; halves of characters, which no database takes, become question marks."""
-    return json.dumps(raw, ensure_ascii=False).encode(errors="replace").decode()
+    """An update as JSON; halves of characters and zeros, which not every database takes, become question marks."""
+    text = re.sub(r"(?<!\\)((?:\\\\)*)\\u0000", r"\1?", json.dumps(raw, ensure_ascii=False))
+    return text.encode(errors="replace").decode()
 
 
 def _chat_key(chat_id: int | str, message: dict[str, Any]) -> str:
