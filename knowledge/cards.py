@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from knowledge.passages import Language, Passage
+from knowledge.passages import Language, Passage, storable
 from knowledge.problems import ContentProblem, ContentProblems
 
 BUNDLED = Path(__file__).parent / "content" / "playbook"
@@ -50,6 +50,8 @@ def _filled(text: str) -> str:
     text = " ".join(text.split())
     if not text:
         raise ValueError("empty text")
+    if not storable(text):
+        raise ValueError("a zero or half a character in the text")
     return text
 
 
@@ -216,6 +218,9 @@ class Card(Part):
 
 def parse_card(source: str, path: str) -> Card:
     """A card from the text of its file. Raises ContentProblems with a line for each mistake."""
+    if not storable(source):
+        line = next(n for n, text in enumerate(source.split("\n"), 1) if not storable(text))
+        raise ContentProblems([ContentProblem(path, line, "a zero or half a character in the text", "type this line anew")])
     front, body, body_line = _split(source, path)
     data, node = _read_yaml(front, path)
     if not isinstance(data, dict):

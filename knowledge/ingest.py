@@ -18,7 +18,7 @@ from typing import Any
 
 from knowledge.cards import parse_card
 from knowledge.cleaning import Cleaned, Correction, Dropped, clean
-from knowledge.passages import Page, Passage, language_of
+from knowledge.passages import Page, Passage, language_of, storable
 from knowledge.problems import CoachError, ContentProblem
 from knowledge.readers import MAX_BYTES, SUFFIXES
 from knowledge.readers.archive import unpack
@@ -260,6 +260,8 @@ def _passage_row(row: Any, name: str) -> Passage:
     for key in ("id", "text"):
         if not isinstance(row.get(key), str | int) or isinstance(row.get(key), bool) or not str(row[key]).strip():
             raise ValueError(f"{key!r} is missing or empty")
+    if wrong := next((key for key in ("id", "text", "title", "source") if not storable(str(row.get(key) or ""))), None):
+        raise ValueError(f"{wrong!r} holds a zero or half a character")
     language = row.get("lang") or language_of(str(row["text"]))
     if language not in ("zh", "en"):
         raise ValueError(f"'lang' is {language!r}; use zh or en")

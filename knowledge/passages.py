@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 Language = Literal["zh", "en"]
 Kind = Literal["card", "document"]
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 FOLLOWS = 0.5  # probability from which a line counts as going on with the talk
 
 
@@ -105,6 +107,11 @@ class Page:
     kind: Literal["body", "notes", "table"] = "body"
     number: int | None = None
     remarks: tuple[str, ...] = ()
+
+
+def storable(text: str) -> bool:
+    """No zeros and no halves of characters: what every database and every file takes."""
+    return _UNSTORABLE.search(text) is None
 
 
 def size(text: str) -> float:

@@ -201,3 +201,9 @@ def test_rows_of_ready_passages_and_their_mistakes() -> None:
     assert [problem.line for problem in problems] == [2, 3, 4, 5]
     editions = passage_editions(passages, "rows.jsonl")
     assert [(item.title, [row.id for row in item.passages]) for item in editions] == [("rows", ["a"]), ("T", ["c"])]
+
+
+@pytest.mark.parametrize("row", ['{"id": "1", "text": "a\\u0000b"}', '{"id": "1", "text": "a \\ud83d b"}', '{"id": "1", "text": "a", "title": "\\u0000"}'])
+def test_a_row_that_no_database_takes_is_named_with_its_line(row: str) -> None:
+    (found, problems) = passage_rows([(1, '{"id": "0", "text": "good"}'), (2, row)], "rows.jsonl")
+    assert len(found) == 1 and [(problem.line, "half a character" in problem.what) for problem in problems] == [(2, True)]
