@@ -55,6 +55,8 @@ class Model(Protocol):
 
     def encode_both(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]: ...
 
+    def expect(self, texts: Sequence[str]) -> None: ...
+
 
 class Encoded(NamedTuple):
     """What a model makes of one text: its search vector and its features, of unit length, and its weight in a longer talk."""
@@ -104,6 +106,9 @@ class BundledEmbeddings(Embeddings):
         features = np.sum([line.weight * line.features for line in lines], axis=0)
         vector = np.sum([line.weight * line.vector for line in lines], axis=0)
         return Encoded(_unit(vector[None])[0], _unit(features[None])[0])
+
+    def expect(self, texts: Sequence[str]) -> None:
+        self._encoder.expect([*map(_readable, texts)])
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return self.encode_documents(texts).tolist()  # type: ignore[no-any-return]
@@ -165,6 +170,9 @@ class SentenceTransformerEmbeddings(Embeddings):
     def encode_both(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
         rows = self.encode_documents(texts)
         return rows, rows
+
+    def expect(self, texts: Sequence[str]) -> None:
+        """Such a model has nothing that could be computed beforehand."""
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return self.encode_documents(texts).tolist()  # type: ignore[no-any-return]
@@ -280,6 +288,10 @@ class Embedder:
     def both(self, texts: Sequence[str]) -> tuple[Vectors, Vectors]:
         """Vectors and features of documents from one pass, each of len(texts) rows."""
         return self.model.encode_both(texts)
+
+    def expect(self, texts: Sequence[str]) -> None:
+        """Get ready for questions made of the words of these texts; takes about a second for a thousand."""
+        self.model.expect(texts)
 
     @cached_property
     def question(self) -> Callable[[str], Encoded]:

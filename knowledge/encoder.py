@@ -9,6 +9,7 @@ numbers are those of the package's own pass up to rounding (tested); a question 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
-KNOWN = 4096  # tokens in the table, 13 kB each; when it is full it is begun anew
+KNOWN = 6144  # tokens in the table, 13 kB each; when it is full, those that were not expected are forgotten
+EXPECTED = 4096  # of them at most those that questions are likely made of
 TOGETHER = 384  # tokens that are computed in one go: more would leave the processor's cache
 ORDERS = ((2, 0), (3, 1), (5, 2))  # windows: how many tokens, how many of them before the own one
 WIDTH = 256
@@ -51,6 +53,11 @@ class Encoder:
         tokens = [self._w.sp.encode(text, out_type=int, add_bos=True, add_eos=True) for text in texts]
         sums = np.concatenate([self._sums(group) for group in _groups(tokens)])
         return self._head(sums), sums, np.array([len(ids) - 2 for ids in tokens], np.int64)
+
+    def expect(self, texts: Sequence[str]) -> None:
+        """Compute beforehand what depends on one token alone, for the tokens that these texts have most often."""
+        counts = Counter(token for text in texts for token in self._w.sp.encode(text, out_type=int))
+        self._table.expect(np.array([token for token, _ in counts.most_common(min(EXPECTED, 2 * KNOWN // 3))], np.int64))
 
     def _sums(self, group: Sequence[Sequence[int]]) -> Floats:
         """The layer below the head: the projected sum over the tokens, divided by the root of their number."""
@@ -117,7 +124,7 @@ class TokenTable:
         self._make = make
         self._rows = np.zeros((1 + KNOWN, width), np.float32)  # the first is the gap's
         self._place = np.zeros(1 + vocabulary, np.int64)  # by token; the last is the gap's; 0: not met
-        self._full = 1
+        self._full = self._kept = 1
         self._lock = threading.Lock()
 
     def rows(self, ids: Numbers) -> Floats:
@@ -127,11 +134,28 @@ class TokenTable:
                 self._add(missing, ids)
             return self._rows[self._place[ids]]
 
+    def expect(self, ids: Numbers) -> None:
+        """Keep the first of these tokens' rows for good, forget the others. Questions go on while they are computed."""
+        made = [self._make(ids[start : start + TOGETHER]) for start in range(0, len(ids), TOGETHER)]
+        with self._lock:
+            self._place[:], self._full = 0, 1
+            for start, rows in zip(range(0, len(ids), TOGETHER), made, strict=True):
+                self._put(ids[start : start + TOGETHER], rows)
+            self._kept = self._full
+
     def _add(self, missing: Numbers, ids: Numbers) -> None:
         if self._full + len(missing) > len(self._rows):
-            self._place[:], self._full, missing = 0, 1, np.unique(ids[ids != _NOTHING])
+            self._forget(self._kept if self._kept + len(missing) <= len(self._rows) else 1)
+            missing = np.unique(ids[(self._place[ids] == 0) & (ids != _NOTHING)])
+        self._put(missing, self._make(missing))
+
+    def _forget(self, kept: int) -> None:
+        self._place[self._place >= kept] = 0
+        self._full = self._kept = kept
+
+    def _put(self, missing: Numbers, made: Floats) -> None:
         at = np.arange(self._full, self._full + len(missing))
-        self._rows[at] = self._make(missing)
+        self._rows[at] = made
         self._place[missing] = at
         self._full += len(missing)
 

@@ -184,6 +184,14 @@ class Library:
         _ = self._by_language, self._by_id, self._card_of, self._home, self._middle, self._card_rows
         self.read("预热 warm up")
 
+    def words(self, most: int) -> list[str]:
+        """What questions are likely made of: the cards' texts and situations, and as many passages spread over the documents."""
+        said = [item.text for card in self.playbook.values() for spoken in card.languages for item in card.situations.texts(spoken)]
+        said += [self.passages[row].search_text for row in self._card_rows]
+        documents = np.flatnonzero(self._documents)
+        spread = documents[:: 1 + len(documents) // most]
+        return [*map(normalise, (*said, *(self.passages[row].search_text for row in spread)))]
+
     def cards(self) -> Mapping[str, Card]:
         return self.playbook
 

@@ -38,6 +38,7 @@ from knowledge.vectors import ChromaIndex, key_of
 
 Progress = Callable[[str, int, int], None]
 BATCH = 256
+EXPECTED_PASSAGES = 2000  # whose words questions are expected to be made of
 MEND_AFTER = 10.0  # seconds between two tries to have the index again, doubled each time
 
 
@@ -72,6 +73,7 @@ class Views:
         self._indexing: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
         self._mend_at, self._mend_wait = 0.0, MEND_AFTER
+        self._expects = -1  # the version whose words the embedder is ready for
 
     @property
     def library(self) -> Library:
@@ -90,6 +92,7 @@ class Views:
     async def keep_up(self) -> None:
         """What a serving process does now and then: notice a version published elsewhere, and a Chroma that came back."""
         await self.refresh()
+        await self._expect(self.library)
         if self._index.serving:
             self._mend_wait = MEND_AFTER
         elif self._indexing is not None and self._indexing.done() and time.monotonic() > self._mend_at:
@@ -98,6 +101,12 @@ class Views:
                 min(3600.0, 2 * self._mend_wait),
             )
             self._indexing = asyncio.create_task(self._index_in_background(self.library))
+
+    async def _expect(self, library: Library) -> None:
+        """Let the embedder get ready for the words of this version: a single question on the command line needn't wait for it."""
+        if library.version != self._expects:
+            self._expects = library.version
+            await asyncio.to_thread(lambda: library.embedder.expect(library.words(EXPECTED_PASSAGES)))
 
     async def _refresh(self) -> None:
         version = await self._shelf.version()

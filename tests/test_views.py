@@ -230,4 +230,8 @@ def test_bundled_vectors_are_the_packages_own(monkeypatch: pytest.MonkeyPatch) -
     assert features.shape == (len(texts), 512) and np.allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
     monkeypatch.setattr(encoder, "KNOWN", 40)
     small = open_embedder("bundled").model
+    small.expect(texts)
     assert np.allclose([small.encode_query(text) for text in texts], own, atol=1e-5)
+    full = open_embedder("bundled").model
+    full.expect(texts[:3])
+    assert np.allclose([full.encode_query(text) for text in texts], own, atol=1e-5)
