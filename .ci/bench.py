@@ -194,7 +194,7 @@ def measure(system: str, size: int, folder: Path) -> dict[str, float]:
         places = compass.places(passages, features)
         library = Library(1, passages, vectors, {}, embedder, features=features, compass=compass, places=places)
         library.warm()
-        if system == "ours" and size > EXACT:  # below that the product builds no index
+        if system == "ours" and size > EXACT:  # below that (COACH_INDEX_ABOVE) the product asks no index
             index = ChromaIndex(folder / f"ours-{size}")
             key = key_of(embedder.fingerprint, [item.content_hash for item in passages])
             if index.catch_up(key, library.groups()):

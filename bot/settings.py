@@ -18,7 +18,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".coach")
     database_url: SecretStr | None = None
     chroma_url: str | None = None
-    index_above: int = Field(12_000, ge=0)
+    index_above: int = Field(50_000, ge=0)
     embedding_model: str = "bundled"
     embedding_model_zh: str | None = None
     embedding_model_en: str | None = None

@@ -54,7 +54,7 @@ SMALL = 3000
 FIRST_LOOK = 5  # times so many rows are compared in full after a look at their shortened forms, when no index proposes some
 SHORT = 128  # numbers of a shortened row: of 100,000 passages the first look keeps 0.998 of the ten nearest of all
 SAMPLE = 3000  # rows that tell how to shorten
-EXACT = 12_000  # document passages up to which comparing with all is quicker than an index (docs/reports/retrieval-bench.md)
+EXACT = 50_000  # document passages up to which comparing with all is as quick as an index, and smaller (docs/reports/retrieval-bench.md)
 FEW = 64  # lines that are compared one by one
 
 
