@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,6 +16,7 @@ from bot.errors import CannotHelp
 from bot.store import tables as t
 from bot.turns import Incoming
 
+WORDS = re.compile(r"[\w:@+-]+", re.ASCII)
 KEEP_ROWS = frozenset({"audit", "invitations", "appeals"})  # the company's record of what was done: kept without the name
 
 
@@ -116,10 +119,20 @@ async def forget_person(
 async def _forget_in_audit(connection: AsyncConnection, person: str) -> None:
     """Their notes to the trainers go; what was done to or by them stays, without saying to or by whom."""
     await connection.execute(t.audit.delete().where(t.audit.c.person == person, t.audit.c.what == "feedback"))
-    rows = (await connection.execute(sa.select(t.audit.c.id, t.audit.c.details))).all()
-    named = [row.id for row in rows if person in str(row.details)]
+    perhaps = sa.cast(t.audit.c.details, sa.Text).contains(json.dumps(person)[1:-1], autoescape=True)
+    rows = (await connection.execute(sa.select(t.audit.c.id, t.audit.c.details).where(perhaps))).all()
+    named = [row.id for row in rows if _names(row.details, person)]
     if named:
         await connection.execute(t.audit.update().where(t.audit.c.id.in_(named)).values(details={}))
+
+
+def _names(details: Any, person: str) -> bool:
+    """Does a value, or one within it, name this very person? `tg:12` does not name `tg:1`."""
+    if isinstance(details, str):
+        return details == person or person in WORDS.findall(details)
+    if isinstance(details, Mapping):
+        return any(_names(value, person) for value in details.values())
+    return isinstance(details, list) and any(_names(value, person) for value in details)
 
 
 async def _audit(connection: AsyncConnection, incoming: Incoming, what: str, details: Mapping[str, Any]) -> None:
