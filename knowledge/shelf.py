@@ -120,14 +120,18 @@ class Published:
 
 
 class Shelf:
-    """Documents and passages in SQL, by version."""
+    """Documents and passages in SQL, by version.
+
+    What only reads takes no transaction: a version never changes, and a reader must not hold up those who write.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
+        self.reader = engine.execution_options(reads="latest")
 
     async def version(self) -> int:
         """The published version; 0 = nothing was ever published."""
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             return await _current(connection)
 
     async def publish(
@@ -224,7 +228,7 @@ class Shelf:
         return number
 
     async def documents(self, version: int | None = None) -> list[Published]:
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             number = await _current(connection) if version is None else version
             rows = await connection.execute(
                 sa.select(
@@ -249,12 +253,12 @@ class Shelf:
             .subquery()
         )
         query = sa.select(last.c.document, versions.c.author).join_from(last, versions, versions.c.number == last.c.number)
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             return {row.document: row.author for row in await connection.execute(query)}
 
     async def passages(self, version: int | None = None) -> list[Passage]:
         """All passages of a version, in shelf order."""
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             number = await _current(connection) if version is None else version
             rows = await connection.execute(
                 _passage_select()
@@ -271,12 +275,12 @@ class Shelf:
             query = query.join(contents, contents.c.revision == revisions.c.id).where(_in_version(version))
         else:
             query = query.where(revisions.c.state == "published").order_by(revisions.c.id.desc()).limit(1)
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             row = (await connection.execute(query)).first()
             return _passage(row._mapping) if row else None
 
     async def draft_passages(self, revision: int) -> list[Passage]:
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             rows = await connection.execute(
                 _passage_select().where(passages.c.revision == revision).order_by(passages.c.ordinal)
             )
@@ -284,7 +288,7 @@ class Shelf:
 
     async def revision(self, revision: int) -> Mapping[str, Any] | None:
         """A revision with its document, as a mapping (id, document, sha256, content, state, author, at, details, kind …)."""
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             query = sa.select(revisions, documents.c.kind, documents.c.owner, documents.c.title).join(
                 documents, documents.c.id == revisions.c.document
             )
@@ -294,7 +298,7 @@ class Shelf:
     async def drafts(self) -> list[Mapping[str, Any]]:
         """Drafts that wait for a decision, newest first."""
         query = sa.select(revisions).where(revisions.c.state == "draft").order_by(revisions.c.id.desc())
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             return [dict(row._mapping) for row in await connection.execute(query)]
 
     async def previous_revision(self, revision: int) -> Mapping[str, Any] | None:
@@ -308,13 +312,13 @@ class Shelf:
             .where(revisions.c.document == document, revisions.c.id != revision, before)
             .order_by(contents.c.removed.desc(), revisions.c.id.desc())
         )
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             row = (await connection.execute(query)).first()
             return dict(row._mapping) if row else None
 
     async def history(self, document: str | None = None) -> list[Mapping[str, Any]]:
         """Published versions, newest first; with `document`, only those that changed it."""
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             rows = (await connection.execute(sa.select(versions).order_by(versions.c.number.desc()))).all()
         found: list[Mapping[str, Any]] = [dict(row._mapping) for row in rows]
         if document is None:
@@ -324,12 +328,12 @@ class Shelf:
     async def seen(self) -> set[tuple[str, str]]:
         """(document, sha256) of everything that was ever published."""
         query = sa.select(revisions.c.document, revisions.c.sha256).where(revisions.c.state == "published")
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             return {(document, sha256) for document, sha256 in await connection.execute(query)}
 
     async def cards(self, version: int | None = None) -> dict[str, Card]:
         """The cards of a version by id, parsed from their stored files."""
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             number = await _current(connection) if version is None else version
             rows = await connection.execute(
                 sa.select(revisions.c.document, revisions.c.content)
@@ -343,7 +347,7 @@ class Shelf:
     async def known_vectors(self, model: str, hashes: Iterable[str]) -> dict[str, bytes]:
         """Stored vectors of a model by content hash (those that exist)."""
         wanted, found = list(hashes), dict[str, bytes]()
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             for start in range(0, len(wanted), 500):
                 rows = await connection.execute(
                     sa.select(vectors.c.hash, vectors.c.vector).where(

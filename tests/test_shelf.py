@@ -1,5 +1,6 @@
 """The shelf: versions are whole, rollback is exact, drafts are invisible, old citations stay readable."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,6 +63,16 @@ async def test_an_old_citation_still_shows_the_text_that_was_cited(shelf: Shelf)
     await shelf.publish([], retire=["a"], at=NOW, author="t")
     cited = await shelf.passage("a#0", 1)
     assert cited is not None and cited.text == "old words"
+
+
+async def test_readers_do_not_wait_for_a_writer(shelf: Shelf) -> None:
+    await shelf.publish([edition("a", "one")], at=NOW, author="t")
+    reads = (shelf.version, shelf.documents, shelf.passages, shelf.cards, shelf.drafts, shelf.history, shelf.seen, shelf.taken_off)
+    async with shelf.engine.begin():  # somebody writes, and takes long
+        async with asyncio.timeout(5):
+            found = [await read() for read in (*reads, lambda: shelf.passage("a#0"), lambda: shelf.revision(1), lambda: shelf.known_vectors("m", ["h"]))]
+    assert found[0] == 1
+    assert [item.text for item in found[2]] == ["one"]
 
 
 async def test_a_failed_publish_leaves_nothing_behind(shelf: Shelf) -> None:
