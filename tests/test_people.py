@@ -49,3 +49,31 @@ async def test_forgetting_finds_a_person_wherever_the_audit_names_them(engine: A
     async with engine.begin() as connection:
         await forget_person(connection, person, everything=False, at=NOW)
     assert await left_in_the_audit(engine) == [{}, {}, {}]
+
+
+async def plan(engine: AsyncEngine, query: str) -> str:
+    async with engine.begin() as connection:
+        return " | ".join(str(row[-1]) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}"))
+
+
+@pytest.mark.parametrize("table", sorted(personal_tables()))
+async def test_what_is_kept_of_a_person_is_found_without_reading_everybodys(engine: AsyncEngine, table: str) -> None:
+    found = await plan(engine, f"SELECT * FROM {table} WHERE {personal_tables()[table]} = 'tg:1'")
+    assert found.startswith(f"SEARCH {table} USING"), found
+
+
+async def test_the_latest_replies_of_a_chat_are_found_in_order(engine: AsyncEngine) -> None:
+    found = await plan(engine, "SELECT reply FROM outbox WHERE chat = 'tg:1' ORDER BY id DESC LIMIT 40")
+    assert "USING INDEX outbox_of_chat" in found and "TEMP B-TREE" not in found
+
+
+async def test_whoever_writes_again_is_found_by_their_chat(engine: AsyncEngine) -> None:
+    assert "USING INDEX ix_persons_chat" in await plan(engine, "UPDATE persons SET blocked = 0 WHERE chat = 'tg:1' AND blocked")
+
+
+@pytest.mark.parametrize("query", [
+    "SELECT question, COUNT(*), SUM(correct) FROM quiz_asked WHERE answered IS NOT NULL GROUP BY question",
+    "SELECT scenario, COUNT(*), SUM(passed) FROM rehearsals GROUP BY scenario",
+])  # fmt: skip
+async def test_a_trainers_counts_open_nobodys_talks_or_questions(engine: AsyncEngine, query: str) -> None:
+    assert "COVERING INDEX" in await plan(engine, query)

@@ -19,12 +19,13 @@ asked = sa.Table(
     metadata,
     sa.Column("token", sa.String(60), primary_key=True),  # the poll's token
     sa.Column("person", sa.String(100), nullable=False, index=True),
-    sa.Column("question", sa.String(120), nullable=False, index=True),
+    sa.Column("question", sa.String(120), nullable=False),
     sa.Column("snapshot", sa.Text, nullable=False),  # what was shown, as JSON: an edit later changes nothing
     sa.Column("at", When, nullable=False),
     sa.Column("answered", When),
     sa.Column("picked", sa.Integer),
     sa.Column("correct", sa.Boolean),
+    sa.Index("quiz_asked_judged", "question", "answered", "correct"),
 )
 skills = sa.Table(
     "skills",

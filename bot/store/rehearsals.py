@@ -16,7 +16,7 @@ rehearsals = sa.Table(
     metadata,
     sa.Column("run", sa.String(40), primary_key=True),
     sa.Column("person", sa.String(100), nullable=False, index=True),
-    sa.Column("scenario", sa.String(10), nullable=False, index=True),
+    sa.Column("scenario", sa.String(10), nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("variant", sa.String(2), nullable=False),
     sa.Column("level", sa.Integer, nullable=False),
@@ -29,6 +29,7 @@ rehearsals = sa.Table(
     sa.Column("total", sa.Float),  # None = not scored
     sa.Column("passed", sa.Boolean, nullable=False),
     sa.Column("practice", sa.Boolean, nullable=False),
+    sa.Index("rehearsals_latest", "scenario", "at", "passed"),
 )
 appeals = sa.Table(
     "appeals",

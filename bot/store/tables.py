@@ -17,7 +17,7 @@ persons = sa.Table(
     sa.Column("team", sa.Text, nullable=False, server_default=""),
     sa.Column("language", sa.String(2)),
     sa.Column("zone", sa.String(64)),
-    sa.Column("chat", sa.String(100), nullable=False, server_default=""),
+    sa.Column("chat", sa.String(100), nullable=False, index=True, server_default=""),
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("blocked", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("options", sa.JSON, nullable=False),
@@ -27,7 +27,7 @@ sessions = sa.Table(
     "sessions",
     metadata,
     sa.Column("chat", sa.String(100), primary_key=True),
-    sa.Column("person", sa.String(100), primary_key=True),
+    sa.Column("person", sa.String(100), primary_key=True, index=True),
     sa.Column("data", sa.Text, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("at", When, nullable=False),
@@ -38,7 +38,7 @@ inbox = sa.Table(
     sa.Column("id", sa.String(100), primary_key=True),
     sa.Column("ordinal", sa.BigInteger, nullable=False, index=True),  # update id: the order within a chat
     sa.Column("chat", sa.String(100), nullable=False),
-    sa.Column("person", sa.String(100), nullable=False, server_default=""),
+    sa.Column("person", sa.String(100), nullable=False, index=True, server_default=""),
     sa.Column("raw", sa.Text, nullable=False),
     sa.Column("received", When, nullable=False),
     sa.Column("state", sa.String(10), nullable=False),  # new | claimed | done | parked
@@ -55,7 +55,7 @@ outbox = sa.Table(
     sa.Column("incoming", sa.String(100), nullable=False, index=True),
     sa.Column("part", sa.Integer, nullable=False),
     sa.Column("chat", sa.String(100), nullable=False),
-    sa.Column("person", sa.String(100), nullable=False, server_default=""),
+    sa.Column("person", sa.String(100), nullable=False, index=True, server_default=""),
     sa.Column("reply", sa.Text, nullable=False),  # a Reply as JSON
     sa.Column("at", When, nullable=False),
     sa.Column("state", sa.String(10), nullable=False),  # waiting | sending | sent | dead | standing (a note, until its answer comes)
@@ -65,6 +65,7 @@ outbox = sa.Table(
     sa.Column("message", sa.Text),  # the platform's message ids, by spaces
     sa.Column("error", sa.Text),
     sa.UniqueConstraint("incoming", "part", "chat", name="outbox_once"),
+    sa.Index("outbox_of_chat", "chat", "id"),
     sa.Index("outbox_waiting", "state", "chat", "id"),
 )
 leases = sa.Table(  # who works on a chat just now, when several processes share the database
@@ -80,7 +81,7 @@ polls = sa.Table(  # the platform's poll id → our quiz question, for the answe
     sa.Column("id", sa.String(100), primary_key=True),
     sa.Column("token", sa.String(200), nullable=False),
     sa.Column("chat", sa.String(100), nullable=False),
-    sa.Column("person", sa.String(100), nullable=False, server_default=""),
+    sa.Column("person", sa.String(100), nullable=False, index=True, server_default=""),
     sa.Column("at", When, nullable=False),
 )
 invitations = sa.Table(
@@ -90,7 +91,7 @@ invitations = sa.Table(
     sa.Column("code_sha256", sa.String(64), nullable=False, unique=True),  # the code itself is shown once, never kept
     sa.Column("roles", sa.JSON, nullable=False),
     sa.Column("team", sa.Text, nullable=False, server_default=""),
-    sa.Column("person", sa.String(100), nullable=False),  # who invited; empty for the claim link
+    sa.Column("person", sa.String(100), nullable=False, index=True),  # who invited; empty for the claim link
     sa.Column("made", When, nullable=False),
     sa.Column("until", When, nullable=False),
     sa.Column("uses_left", sa.Integer, nullable=False),
@@ -116,7 +117,7 @@ gaps = sa.Table(
     "gaps",
     metadata,
     sa.Column("id", Id, primary_key=True, autoincrement=True),
-    sa.Column("person", sa.String(100), nullable=False),
+    sa.Column("person", sa.String(100), nullable=False, index=True),
     sa.Column("chat", sa.String(100), nullable=False, server_default=""),
     sa.Column("at", When, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
@@ -142,7 +143,7 @@ audit = sa.Table(
     metadata,
     sa.Column("id", Id, primary_key=True, autoincrement=True),
     sa.Column("at", When, nullable=False),
-    sa.Column("person", sa.String(100), nullable=False),
-    sa.Column("what", sa.String(60), nullable=False),
+    sa.Column("person", sa.String(100), nullable=False, index=True),
+    sa.Column("what", sa.String(60), nullable=False, index=True),
     sa.Column("details", sa.JSON, nullable=False),
 )

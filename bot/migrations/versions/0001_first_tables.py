@@ -118,6 +118,10 @@ def upgrade() -> None:
     sa.Column('details', sa.JSON(), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
+    with op.batch_alter_table('audit', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_audit_person'), ['person'], unique=False)
+        batch_op.create_index(batch_op.f('ix_audit_what'), ['what'], unique=False)
+
     op.create_table('certificates',
     sa.Column('code', sa.String(length=20), nullable=False),
     sa.Column('person', sa.String(length=100), nullable=False),
@@ -155,6 +159,9 @@ def upgrade() -> None:
     sa.Column('answered_by', sa.Text(), nullable=True),
     sa.PrimaryKeyConstraint('id')
     )
+    with op.batch_alter_table('gaps', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_gaps_person'), ['person'], unique=False)
+
     op.create_table('inbox',
     sa.Column('id', sa.String(length=100), nullable=False),
     sa.Column('ordinal', sa.BigInteger(), nullable=False),
@@ -172,6 +179,7 @@ def upgrade() -> None:
     with op.batch_alter_table('inbox', schema=None) as batch_op:
         batch_op.create_index('inbox_waiting', ['state', 'chat', 'ordinal'], unique=False)
         batch_op.create_index(batch_op.f('ix_inbox_ordinal'), ['ordinal'], unique=False)
+        batch_op.create_index(batch_op.f('ix_inbox_person'), ['person'], unique=False)
 
     op.create_table('invitations',
     sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -186,6 +194,9 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('code_sha256')
     )
+    with op.batch_alter_table('invitations', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_invitations_person'), ['person'], unique=False)
+
     op.create_table('leases',
     sa.Column('chat', sa.String(length=100), nullable=False),
     sa.Column('worker', sa.String(length=100), nullable=False),
@@ -211,6 +222,8 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('outbox', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_outbox_incoming'), ['incoming'], unique=False)
+        batch_op.create_index(batch_op.f('ix_outbox_person'), ['person'], unique=False)
+        batch_op.create_index('outbox_of_chat', ['chat', 'id'], unique=False)
         batch_op.create_index('outbox_waiting', ['state', 'chat', 'id'], unique=False)
 
     op.create_table('persons',
@@ -227,6 +240,9 @@ def upgrade() -> None:
     sa.Column('joined', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
+    with op.batch_alter_table('persons', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_persons_chat'), ['chat'], unique=False)
+
     op.create_table('polls',
     sa.Column('id', sa.String(length=100), nullable=False),
     sa.Column('token', sa.String(length=200), nullable=False),
@@ -235,6 +251,9 @@ def upgrade() -> None:
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
+    with op.batch_alter_table('polls', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_polls_person'), ['person'], unique=False)
+
     op.create_table('question_states',
     sa.Column('question', sa.String(length=120), nullable=False),
     sa.Column('state', sa.String(length=10), nullable=False),
@@ -257,7 +276,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('quiz_asked', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_quiz_asked_person'), ['person'], unique=False)
-        batch_op.create_index(batch_op.f('ix_quiz_asked_question'), ['question'], unique=False)
+        batch_op.create_index('quiz_asked_judged', ['question', 'answered', 'correct'], unique=False)
 
     op.create_table('rehearsals',
     sa.Column('run', sa.String(length=40), nullable=False),
@@ -279,7 +298,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('rehearsals', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_rehearsals_person'), ['person'], unique=False)
-        batch_op.create_index(batch_op.f('ix_rehearsals_scenario'), ['scenario'], unique=False)
+        batch_op.create_index('rehearsals_latest', ['scenario', 'at', 'passed'], unique=False)
 
     op.create_table('reminders',
     sa.Column('person', sa.String(length=100), nullable=False),
@@ -324,6 +343,9 @@ def upgrade() -> None:
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('chat', 'person')
     )
+    with op.batch_alter_table('sessions', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_sessions_person'), ['person'], unique=False)
+
     op.create_table('skills',
     sa.Column('person', sa.String(length=100), nullable=False),
     sa.Column('objective', sa.String(length=120), nullable=False),
@@ -387,6 +409,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_skills_due'))
 
     op.drop_table('skills')
+    with op.batch_alter_table('sessions', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_sessions_person'))
+
     op.drop_table('sessions')
     op.drop_table('scenario_drafts')
     with op.batch_alter_table('reviews', schema=None) as batch_op:
@@ -396,36 +421,55 @@ def downgrade() -> None:
     op.drop_table('reviews')
     op.drop_table('reminders')
     with op.batch_alter_table('rehearsals', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_rehearsals_scenario'))
+        batch_op.drop_index('rehearsals_latest')
         batch_op.drop_index(batch_op.f('ix_rehearsals_person'))
 
     op.drop_table('rehearsals')
     with op.batch_alter_table('quiz_asked', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_quiz_asked_question'))
+        batch_op.drop_index('quiz_asked_judged')
         batch_op.drop_index(batch_op.f('ix_quiz_asked_person'))
 
     op.drop_table('quiz_asked')
     op.drop_table('question_states')
+    with op.batch_alter_table('polls', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_polls_person'))
+
     op.drop_table('polls')
+    with op.batch_alter_table('persons', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_persons_chat'))
+
     op.drop_table('persons')
     with op.batch_alter_table('outbox', schema=None) as batch_op:
         batch_op.drop_index('outbox_waiting')
+        batch_op.drop_index('outbox_of_chat')
+        batch_op.drop_index(batch_op.f('ix_outbox_person'))
         batch_op.drop_index(batch_op.f('ix_outbox_incoming'))
 
     op.drop_table('outbox')
     op.drop_table('leases')
+    with op.batch_alter_table('invitations', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_invitations_person'))
+
     op.drop_table('invitations')
     with op.batch_alter_table('inbox', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_inbox_person'))
         batch_op.drop_index(batch_op.f('ix_inbox_ordinal'))
         batch_op.drop_index('inbox_waiting')
 
     op.drop_table('inbox')
+    with op.batch_alter_table('gaps', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_gaps_person'))
+
     op.drop_table('gaps')
     op.drop_table('feedback')
     with op.batch_alter_table('certificates', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_certificates_person'))
 
     op.drop_table('certificates')
+    with op.batch_alter_table('audit', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_audit_what'))
+        batch_op.drop_index(batch_op.f('ix_audit_person'))
+
     op.drop_table('audit')
     with op.batch_alter_table('assignments', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_assignments_person'))
