@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from bot import memory
+from bot.people import Person
 from bot.ports import App
 from bot.store.learning import skill_of
 from knowledge.path import Module, load_path
 from knowledge.questions import Bank
 
+# SQL on `persons p`: the people of the trainer's team, or everybody if the trainer has none
+LOOKED_AT = "p.active AND p.id <> :me AND (:team = '' OR p.team = :team)"
 LEARNT = 0.8  # share of a module's cards that must be mastered for the gate to open
 
 
@@ -38,6 +43,19 @@ async def skills_of(app: App, person: str) -> dict[str, memory.Skill]:
     return {row["objective"]: skill_of(row) for row in rows}
 
 
+async def skills_of_team(app: App, trainer: Person) -> dict[str, dict[str, memory.Skill]]:
+    """The memories of everybody whom a trainer looks at, by person and objective, in one query."""
+    rows = await app.store.rows(f"SELECT s.* FROM skills s JOIN persons p ON p.id = s.person WHERE {LOOKED_AT}", me=trainer.id, team=trainer.team)
+    return await asyncio.to_thread(_by_person, rows)
+
+
+def _by_person(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, memory.Skill]]:
+    found: dict[str, dict[str, memory.Skill]] = {}
+    for row in rows:
+        found.setdefault(row["person"], {})[row["objective"]] = skill_of(row)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How far a person is in a module: mastery 0–1 (mean over its objectives), cards mastered, and whether the gate is open."""
@@ -55,10 +73,16 @@ class Standing:
 
 def standings(app: App, skills: Mapping[str, memory.Skill], at: datetime) -> list[Standing]:
     """One per module, in the path's order."""
+    return standings_of_all(app, {"": skills}, at)[""]
+
+
+def standings_of_all(app: App, skills: Mapping[str, Mapping[str, memory.Skill]], at: datetime) -> dict[str, list[Standing]]:
+    """By person, one per module."""
     goals: dict[str, list[str]] = {}
     for goal in bank_of(app).objectives():
         goals.setdefault(goal.rpartition(":")[0], []).append(goal)
-    return [_standing(module, goals, skills, at) for module in modules_of(app)]
+    modules = modules_of(app)
+    return {person: [_standing(module, goals, known, at) for module in modules] for person, known in skills.items()}
 
 
 def _standing(module: Module, goals: Mapping[str, Sequence[str]], skills: Mapping[str, memory.Skill], at: datetime) -> Standing:

@@ -82,7 +82,7 @@ def recall(skill: Skill, at: datetime) -> float:
 def mastery(skill: Skill, at: datetime) -> float:
     """0–1: what is remembered now, held down until it was right on several days (one lucky answer never suffices)."""
     cap = CAPS[skill.right_days] if skill.right_days < len(CAPS) else 1.0
-    return min(cap, recall(skill, at))
+    return min(cap, recall(skill, at)) if cap else 0.0
 
 
 def is_mastered(skill: Skill, at: datetime) -> bool:

@@ -20,6 +20,8 @@ from knowledge.cards import Card
 from knowledge.passages import Found, Kind, Passage, Reading
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
+
     from bot.settings import Settings
 
 Clock = Callable[[], datetime]
@@ -177,8 +179,8 @@ class Store(Protocol):
     async def prune(self, *, history: datetime, letters: datetime) -> None:
         """Delete what is older than the company keeps it."""
 
-    async def rows(self, query: str, **values: Any) -> list[Mapping[str, Any]]:
-        """Read-only SQL with named parameters, for reports and screens."""
+    async def rows(self, query: str | Select[Any], **values: Any) -> list[Mapping[str, Any]]:
+        """A query that only reads, in SQL with named parameters or as SQLAlchemy's `select`: for reports and screens."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot import charts, memory
-from bot.curriculum import Standing, modules_of, skills_of, standings
+from bot.curriculum import (
+    LOOKED_AT,
+    Standing,
+    modules_of,
+    skills_of,
+    skills_of_team,
+    standings,
+    standings_of_all,
+)
 from bot.errors import CannotHelp
 from bot.people import Person
 from bot.phrases import say
@@ -96,7 +104,8 @@ async def team(app: App, person: Person, session: Session, incoming: Incoming, l
     """`/team`: who shares or was assigned by name; everybody else only in means of five and more; with a CSV."""
     members = await _members(app, person)
     named = [row for row in members if row["named"]]
-    marks = {row["id"]: standings(app, await skills_of(app, row["id"]), incoming.at) for row in members}
+    known = await skills_of_team(app, person)
+    marks = await asyncio.to_thread(standings_of_all, app, {row["id"]: known.get(row["id"], {}) for row in members}, incoming.at)
     modules = modules_of(app)
     blocks: list[Block] = [Say(say(language, "progress.team_title", count=len(members)), "heading")]
     if len(members) >= ENOUGH:
@@ -107,16 +116,18 @@ async def team(app: App, person: Person, session: Session, incoming: Incoming, l
     if named:
         blocks.append(await _heat_picture(app, person, named, marks, incoming.at, language))
         blocks.append(_table(app, named, marks, incoming.at, language))
-    blocks.append(Say(await weekly(app, members, incoming.at, language)))
+    blocks.append(Say(await weekly(app, person, incoming.at, language)))
     return Outcome(session, Reply(tuple(blocks), language, "chat"))
 
 
 async def _members(app: App, trainer: Person) -> list[dict[str, Any]]:
     """People of the trainer's team (all, if the trainer has none); `named` = may be shown by name."""
-    rows = await app.store.rows("SELECT id, name, team, options FROM persons WHERE active AND id <> :me ORDER BY name", me=trainer.id)
-    assigned = {row["person"] for row in await app.store.rows("SELECT DISTINCT person FROM assignments")}
-    mine = [row for row in rows if not trainer.team or row["team"] == trainer.team]
-    return [{**row, "named": row["id"] in assigned or bool(_json(row["options"]).get("share_progress"))} for row in mine]
+    rows = await app.store.rows(
+        "SELECT p.id, p.name, p.options, EXISTS (SELECT 1 FROM assignments a WHERE a.person = p.id) AS assigned "
+        f"FROM persons p WHERE {LOOKED_AT} ORDER BY p.name",
+        me=trainer.id, team=trainer.team,
+    )  # fmt: skip
+    return [{**row, "named": bool(row["assigned"] or _json(row["options"]).get("share_progress"))} for row in rows]
 
 
 def _json(value: Any) -> dict[str, Any]:
@@ -125,16 +136,16 @@ def _json(value: Any) -> dict[str, Any]:
     return (json.loads(value) if isinstance(value, str) else value) or {}
 
 
-async def weekly(app: App, members: Sequence[Mapping[str, Any]], now: datetime, language: Language) -> str:
-    """The last seven days in one line: reviews, people, share right, how well the forecast fitted."""
-    since = (now - timedelta(days=7)).isoformat(sep=" ")
-    ids = {row["id"] for row in members}
-    rows = [row for row in await app.store.rows("SELECT person, at, correct, forecast FROM reviews") if row["person"] in ids and moment(row["at"]) >= moment(since)]
-    people = {row["person"] for row in rows}
-    if len(people) < ENOUGH:
+async def weekly(app: App, trainer: Person, now: datetime, language: Language) -> str:
+    """The last seven days in one line: reviews, people, share right."""
+    (week,) = await app.store.rows(
+        "SELECT COUNT(*) AS reviews, COUNT(DISTINCT r.person) AS people, SUM(CASE WHEN r.correct THEN 1 ELSE 0 END) AS good "
+        f"FROM reviews r JOIN persons p ON p.id = r.person WHERE {LOOKED_AT} AND r.at >= :since",
+        me=trainer.id, team=trainer.team, since=now - timedelta(days=7),
+    )  # fmt: skip
+    if week["people"] < ENOUGH:
         return say(language, "progress.week_few")
-    share = sum(bool(row["correct"]) for row in rows) / len(rows)
-    return say(language, "progress.week", reviews=len(rows), people=len(people), right=f"{share:.0%}")
+    return say(language, "progress.week", reviews=week["reviews"], people=week["people"], right=f"{week['good'] / week['reviews']:.0%}")
 
 
 def _table(app: App, named: Sequence[Mapping[str, Any]], marks: Mapping[str, Sequence[Standing]], at: datetime, language: Language) -> File:

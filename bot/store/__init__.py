@@ -215,9 +215,10 @@ class SqlStore:
             async with self.reader.connect() as connection:
                 await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    async def rows(self, query: str, **values: Any) -> list[Mapping[str, Any]]:
+    async def rows(self, query: str | sa.Select[Any], **values: Any) -> list[Mapping[str, Any]]:
+        asked = sa.text(query) if isinstance(query, str) else query
         async with self.reader.connect() as connection:
-            return [dict(row._mapping) for row in await connection.execute(sa.text(query), values)]
+            return [dict(row._mapping) for row in await connection.execute(asked, values)]
 
 
 def _person(row: Mapping[Any, Any]) -> Person:
