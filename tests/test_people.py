@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bot import reminders
+from bot.conversation import serve
+from bot.curriculum import bank_of
+from bot.people import Person, Role
+from bot.ports import App
+from bot.store import SqlStore
 from bot.store import tables as t
 from bot.store.database import open_engine
 from bot.store.people import forget_person, personal_tables
+from bot.turns import Incoming, Record, Reply, plain
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
@@ -22,6 +33,25 @@ async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     opened = await open_engine(None, tmp_path)
     yield opened
     await opened.dispose()
+
+
+@pytest.fixture
+def app(playbook: App, engine: AsyncEngine, tmp_path: Path) -> App:
+    """The shared playbook with a database of this test's own."""
+    return replace(playbook, store=SqlStore(engine), clock=lambda: NOW, chance=Random(7), data_dir=tmp_path, extras={})
+
+
+@contextmanager
+def statements(engine: AsyncEngine) -> Iterator[list[str]]:
+    """What the database is asked meanwhile."""
+    seen: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        seen.append(statement)
+
+    sa.event.listen(engine.sync_engine, "before_cursor_execute", note)
+    yield seen
+    sa.event.remove(engine.sync_engine, "before_cursor_execute", note)
 
 
 async def audited(engine: AsyncEngine, **details: object) -> None:
@@ -77,3 +107,71 @@ async def test_whoever_writes_again_is_found_by_their_chat(engine: AsyncEngine) 
 ])  # fmt: skip
 async def test_a_trainers_counts_open_nobodys_talks_or_questions(engine: AsyncEngine, query: str) -> None:
     assert "COVERING INDEX" in await plan(engine, query)
+
+
+# -- screens of many people
+
+
+TINA = Person("tina", frozenset({Role.TRAINER}), "Tina", chat="t:tina", language="en")
+
+
+async def learned(app: App, person: str, team: str, *, right: bool = True, days: int = 1) -> None:
+    who = Person(person, frozenset({Role.REP}), person, team, chat=f"t:{person}", language="en")
+    await app.store.welcome(who, NOW)
+    goal = next(iter(bank_of(app).objectives()))
+    record = Record("skill", {"card": goal.rpartition(":")[0], "objective": goal, "right": right})
+    session = await app.store.session(who.chat, who.id)
+    await app.store.keep(Incoming(f"l-{person}", who.chat, who.id, NOW - timedelta(days=days)), session, Reply(()), [record])
+
+
+async def shown(app: App, person: Person, command: str) -> str:
+    reply = await serve(app, person, Incoming(f"{person.id}-{command}", person.chat, person.id, NOW, command=command))
+    assert reply is not None
+    return plain(reply)
+
+
+async def asked_for_team(app: App, engine: AsyncEngine, trainer: Person) -> tuple[str, int]:
+    """The screen, and how many queries it took."""
+    await app.store.welcome(trainer, NOW)
+    with statements(engine) as seen:
+        screen = await shown(app, trainer, "team")
+    return screen, len([item for item in seen if item.startswith("SELECT")])
+
+
+async def test_a_team_of_many_takes_no_more_queries_than_one_of_few(app: App, engine: AsyncEngine) -> None:
+    for number in range(5):
+        await learned(app, f"p{number}", "North")
+    _, few = await asked_for_team(app, engine, TINA)
+    for number in range(5, 25):
+        await learned(app, f"p{number}", "North")
+    screen, many = await asked_for_team(app, engine, replace(TINA, id="tom", chat="t:tom"))
+    assert many == few
+    assert "25 people did 25 reviews" in screen
+
+
+async def test_a_trainer_sees_the_own_team_only_and_the_last_week_only(app: App, engine: AsyncEngine) -> None:
+    for number in range(6):
+        await learned(app, f"n{number}", "North", right=number < 3)
+        await learned(app, f"s{number}", "South")
+        await learned(app, f"old{number}", "North", days=9)
+    screen, _ = await asked_for_team(app, engine, replace(TINA, team="North"))
+    assert "(12 people)" in screen
+    assert "6 people did 6 reviews, 50% right" in screen
+
+
+# -- what goes on beside the turns
+
+
+async def test_reminders_hold_nobody_up_when_nothing_is_due(app: App, engine: AsyncEngine) -> None:
+    await learned(app, "amy", "")
+    session = await app.store.session("t:amy", "amy")
+    await app.store.keep(Incoming("r-amy", "t:amy", "amy", NOW), session, Reply(()), [Record("reminder", {"hour": NOW.hour})])
+    here = replace(app, settings=app.settings.model_copy(update={"zone": "UTC"}))
+    nothing_due = replace(here, clock=lambda: NOW - timedelta(hours=23))  # the review comes due after a day
+    async with engine.begin(), asyncio.timeout(5):  # somebody writes, and takes long
+        assert await reminders.send_due(replace(nothing_due, clock=lambda: NOW.replace(hour=20))) == []
+        assert await reminders.send_due(replace(here, clock=lambda: NOW - timedelta(hours=2))) == []
+    with statements(engine) as seen:
+        assert await reminders.send_due(replace(here, clock=lambda: NOW + timedelta(days=6))) == ["t:amy"]
+        assert await reminders.send_due(replace(here, clock=lambda: NOW + timedelta(days=6, hours=1))) == []
+    assert sum(item.startswith("BEGIN IMMEDIATE") for item in seen) <= 1
