@@ -197,8 +197,9 @@ async def learning(at: House, who: int, chance: random.Random) -> None:
     for _ in range(5):
         (poll,) = reply.of(Poll)[:1] or (None,)
         if poll is None:  # the question wants words
-            (offer,) = reply.of(Offer)[:1]
-            reply = await at.taps("quiz: skip", who, offer.choices[0].token)
+            if not (offers := reply.of(Offer)):
+                break  # nothing more to ask this person today
+            reply = await at.taps("quiz: skip", who, offers[0].choices[0].token)
         else:
             right = chance.random() < 0.7
             reply = await at.votes("quiz: answer", who, poll.key if right else (poll.key + 1) % len(poll.options))

@@ -136,7 +136,7 @@ class Admission:
         if person and person.active and "?" not in letter.chat:
             language = _language(person.language or self.app.settings.language)
             posts.append(Aside(letter.chat, Reply((Say(say(language, "core.broken", ref=reference)),), language)))
-        for row in await self.app.store.rows("SELECT chat, roles, language FROM persons WHERE active AND chat <> ''"):
+        for row in await self.app.store.rows("SELECT chat, roles, language FROM persons WHERE active AND chat <> '' AND CAST(roles AS TEXT) LIKE '%admin%'"):
             if "admin" in listed(row["roles"]) and row["chat"] != letter.chat:
                 language = _language(row["language"] or self.app.settings.language)
                 posts.append(Aside(row["chat"], Reply((Say(say(language, "people.alert", ref=reference)),), language)))

@@ -324,8 +324,7 @@ async def _refresh(app: App) -> None:
 
 async def _letters(app: App, ids: Sequence[int], row: Mapping[str, Any], here: str) -> dict[int, Aside]:
     """By gap the message to its asker, one for each chat, in the language of their question."""
-    wanted = set(ids)
-    rows = [item for item in await app.store.rows(gaps.WAITING) if item["id"] in wanted and item["chat"] not in ("", here)]
+    rows = [item for item in await app.store.rows(gaps.waiting(ids)) if item["chat"] not in ("", here)]
     return {item["id"]: _letter(item, row) for item in {item["chat"]: item for item in rows}.values()}
 
 
@@ -469,8 +468,7 @@ async def hear(app: App, person: Person, session: Session, incoming: Incoming, l
 
 async def _still_asked(app: App, state: Mapping[str, Any]) -> tuple[list[str], list[int]]:
     """Of a group that was opened: the wordings and gaps that nobody has withheld or answered meanwhile."""
-    wanted = set(state.get("gaps", ()))
-    rows = [row for row in await app.store.rows(gaps.WAITING) if row["id"] in wanted]
+    rows = await app.store.rows(gaps.waiting(state.get("gaps", ())))
     words = {wording(row["text"], row["language"]) for row in rows}
     return [item for item in state.get("situations", ()) if item in words], [row["id"] for row in rows]
 

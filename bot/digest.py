@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from bot.charts import paired_bars
 from bot.phrases import say
 from bot.ports import Store
 from bot.spreadsheets import cell
+from bot.store import tables as t
 from bot.turns import Language
 from knowledge.cards import Card
 
 CROWD = 5  # topics that fewer people asked about are added up as "other"
 TOP = 10
-ASKED = "SELECT person, action, topics, at FROM turns WHERE at > :since AND action <> 'chat'"
-VOTES = "SELECT vote FROM feedback WHERE at > :since"
+ANSWERED = ("coach", "clarify", "decline")
+VOTES = "SELECT SUM(CASE WHEN vote > 0 THEN 1 ELSE 0 END) AS up, SUM(CASE WHEN vote < 0 THEN 1 ELSE 0 END) AS down FROM feedback WHERE at > :since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,43 +49,44 @@ def crowd(people: int) -> str:
 async def week(store: Store, cards: Mapping[str, Card], now: datetime, gaps: int) -> Week:
     """The seven days before `now`, beside the seven before those."""
     start = now - timedelta(days=7)
-    rows = [{**row, "at": _moment(row["at"], now)} for row in await store.rows(ASKED, since=now - timedelta(days=14))]
-    votes = [row["vote"] for row in await store.rows(VOTES, since=start)]
-    this, before = [row for row in rows if row["at"] > start], [row for row in rows if row["at"] <= start]
-    counts, earlier = _by_topic(this), _by_topic(before)
-    shown = {card: len(asked) for card, asked in counts.items() if len(set(asked)) >= CROWD}
-    topics = sorted(((card, count, len(earlier.get(card, ()))) for card, count in shown.items()), key=lambda item: -item[1])
+    (sums,), (votes,) = await store.rows(_sums(start)), await store.rows(VOTES, since=start)
+    rows = await store.rows(_by_topic(start, start - timedelta(days=7)))
+    counts = {row["topic"]: (row["questions"], row["people"]) for row in rows if row["recent"]}
+    earlier = {row["topic"]: row["questions"] for row in rows if not row["recent"]}
+    shown = {card: count for card, (count, people) in counts.items() if people >= CROWD}
+    topics = sorted(((card, count, earlier.get(card, 0)) for card, count in shown.items()), key=lambda item: (-item[1], item[0]))
     rising = [card for card, count, was in topics if count >= 1.5 * max(was, 2)][:3]
-    answered = sum(row["action"] in ("coach", "clarify", "decline") for row in this)
     return Week(
         until=now,
-        questions=len(this),
-        people=len({row["person"] for row in this}),
-        answered_share=round(100 * answered / len(this)) if this else 0,
+        questions=sums["questions"],
+        people=sums["people"],
+        answered_share=round(100 * sums["answered"] / sums["questions"]) if sums["questions"] else 0,
         topics=tuple(topics[:TOP]),
-        other=sum(len(asked) for card, asked in counts.items() if card not in shown) + sum(count for _, count, _ in topics[TOP:]),
+        other=sum(count for card, (count, _) in counts.items() if card not in shown) + sum(count for _, count, _ in topics[TOP:]),
         rising=tuple(rising),
         unused=tuple(sorted(set(cards) - set(counts) - set(earlier))),
         gaps=gaps,
-        votes=(sum(vote > 0 for vote in votes), sum(vote < 0 for vote in votes)),
+        votes=(votes["up"] or 0, votes["down"] or 0),
         titles={card_id: {"zh": card.title.zh, "en": card.title.en} for card_id, card in cards.items()},
     )
 
 
-def _moment(value: Any, like: datetime) -> datetime:
-    """SQLite gives times back as text without a zone; all of ours are UTC."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment if moment.tzinfo else moment.replace(tzinfo=like.tzinfo)
+def _sums(since: datetime) -> sa.Select[Any]:
+    """Questions, people who asked, and questions that got an answer."""
+    turn, count = t.turns.c, sa.func.count
+    answered = sa.func.coalesce(sa.func.sum(sa.case((turn.action.in_(ANSWERED), 1), else_=0)), 0)
+    query = sa.select(count().label("questions"), count(turn.person.distinct()).label("people"), answered.label("answered"))
+    return query.where(turn.at > since, turn.action != "chat")
 
 
-def _by_topic(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """First topic of each question → the people who asked, one entry a question."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        topics = json.loads(row["topics"]) if isinstance(row["topics"], str) else row["topics"]
-        if topics:
-            found[topics[0][0]].append(row["person"])
-    return found
+def _by_topic(start: datetime, since: datetime) -> sa.Select[Any]:
+    """By the first topic of a question: questions and people after `start` (`recent`), and between `since` and it."""
+    turn, count = t.turns.c, sa.func.count
+    recent = sa.case((turn.at > start, 1), else_=0)
+    asked = sa.select(turn.topics[(0, 0)].as_string().label("topic"), recent.label("recent"), turn.person)
+    rows = asked.where(turn.at > since, turn.action != "chat").subquery()
+    sums = sa.select(rows.c.topic, rows.c.recent, count().label("questions"), count(rows.c.person.distinct()).label("people"))
+    return sums.where(rows.c.topic.is_not(None)).group_by(rows.c.topic, rows.c.recent)
 
 
 def draw(week: Week, path: Path, language: Language) -> Path:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 
 from bot.masking import wording
+from bot.store import tables as t
 from bot.turns import Language
 
 ALIKE = 0.5  # cosine to a group's middle from which a question belongs to it
 CROWD = 5  # people below this number are not counted exactly
-WAITING = "SELECT id, person, chat, at, text, language, reason FROM gaps WHERE NOT withheld AND answered_by IS NULL ORDER BY id DESC"
-OPEN = f"{WAITING} LIMIT 400"  # as many as are gathered by meaning in a second or two
+_GAP = t.gaps.c
+WAITING = (
+    sa.select(_GAP.id, _GAP.person, _GAP.chat, _GAP.at, _GAP.text, _GAP.language, _GAP.reason)
+    .where(~_GAP.withheld, _GAP.answered_by.is_(None))
+    .order_by(_GAP.id.desc())
+)
+OPEN = WAITING.limit(400)  # as many as are gathered by meaning in a second or two
+
+
+def waiting(ids: Iterable[int]) -> sa.Select[Any]:
+    """Those of some gaps that nobody has withheld or answered meanwhile."""
+    return WAITING.where(_GAP.id.in_(list(ids)))
 
 
 @dataclass(frozen=True, slots=True)

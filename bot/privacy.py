@@ -19,16 +19,14 @@ from bot.store.people import personal_tables, sha256
 from bot.turns import Block, File, Incoming, Language, Offer, Record, Reply, Say, choices
 
 ZONES = ("Asia/Shanghai", "Asia/Singapore", "Europe/Berlin", "America/New_York")
+COUNTS = "SELECT " + ", ".join(f"(SELECT COUNT(*) FROM {name} WHERE person = :person) AS {name}" for name in ("turns", "gaps", "feedback"))
 LETTERS_KEPT = timedelta(days=7)  # ids of answered letters, against repeats; parked ones with their text
 
 
 async def privacy(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
     """What is kept, why, what leaves the house; export and delete."""
-    counts = {name: len(rows) for name, rows in (await _rows(app, person.id)).items()}
-    kept = say(
-        language, "privacy.kept", turns=counts.get("turns", 0), gaps=counts.get("gaps", 0), feedback=counts.get("feedback", 0),
-        days=app.settings.keep_history_days,
-    )  # fmt: skip
+    (counts,) = await app.store.rows(COUNTS, person=person.id)
+    kept = say(language, "privacy.kept", **counts, days=app.settings.keep_history_days)
     leaves = say(language, "privacy.model", model=app.model.name) if app.model else say(language, "privacy.no_model")
     offer = [
         (say(language, "privacy.export"), "privacy:export"),

@@ -35,6 +35,9 @@ from bot.turns import (
 from knowledge.problems import ContentProblems
 from knowledge.scenarios import Scenario, fill, load_scenarios, parse_scenario
 
+LOOKED_AT = 100  # latest talks of a scenario in which a trainer sees what is missed
+PLAYED = "SELECT scenario, COUNT(*) AS runs, SUM(CASE WHEN passed THEN 1 ELSE 0 END) AS passed FROM rehearsals GROUP BY scenario"
+LATEST = "SELECT talk, card FROM rehearsals WHERE scenario = :name ORDER BY at DESC LIMIT :few"
 PROVISIONAL = 20  # checked by a trainer before the scores are called more than provisional
 MEANT = 3  # moves offered in "do you mean …?"
 
@@ -493,13 +496,16 @@ async def workshop(app: App, person: Person, session: Session, incoming: Incomin
     if incoming.text.strip():
         return _checked(session, incoming, language)
     every = await scenarios(app)
-    rows = await app.store.rows("SELECT scenario, ended, passed, talk, card FROM rehearsals")
-    lines = [_failures(name, every[name], [row for row in rows if row["scenario"] == name], language) for name in sorted(every)]
+    played = {row["scenario"]: row for row in await app.store.rows(PLAYED)}
+    lines = []
+    for name in sorted(every):
+        latest = await app.store.rows(LATEST, name=name, few=LOOKED_AT) if name in played else []
+        lines.append(await asyncio.to_thread(_failures, name, every[name], played.get(name, {}), latest, language))
     return Outcome(session, Reply((Say(say(language, "rehearsal.workshop")), Say("\n".join(lines)), Say(say(language, "rehearsal.write"), "note")), language))
 
 
-def _failures(name: str, scenario: Scenario, rows: Sequence[Mapping[str, Any]], language: Language) -> str:
-    """One line: how often played and passed, the check missed most, the fact that stays closed most."""
+def _failures(name: str, scenario: Scenario, played: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], language: Language) -> str:
+    """One line: how often played and passed; in the latest talks, the check missed most, the fact that stays closed most."""
     title = scenario.title.text(language)
     if not rows:
         return say(language, "rehearsal.unplayed", name=name, title=title)
@@ -507,7 +513,7 @@ def _failures(name: str, scenario: Scenario, rows: Sequence[Mapping[str, Any]], 
     opened = Counter(fact for row in rows for fact in talk_from_data(_json(row["talk"])).stand.facts)
     closed = min((fact.id for fact in scenario.facts), key=lambda fact: opened[fact])
     worst = say(language, f"rehearsal.check_{missed.most_common(1)[0][0]}") if missed else "–"
-    return say(language, "rehearsal.failures", name=name, title=title, runs=len(rows), passed=sum(bool(row["passed"]) for row in rows), check=worst, fact=closed)
+    return say(language, "rehearsal.failures", name=name, title=title, runs=played["runs"], passed=played["passed"], check=worst, fact=closed)
 
 
 def _checked(session: Session, incoming: Incoming, language: Language) -> Outcome:

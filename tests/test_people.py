@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot import reminders
+from bot import digest, gaps, reminders
 from bot.conversation import serve
 from bot.curriculum import bank_of
 from bot.people import Person, Role
@@ -175,3 +175,62 @@ async def test_reminders_hold_nobody_up_when_nothing_is_due(app: App, engine: As
         assert await reminders.send_due(replace(here, clock=lambda: NOW + timedelta(days=6))) == ["t:amy"]
         assert await reminders.send_due(replace(here, clock=lambda: NOW + timedelta(days=6, hours=1))) == []
     assert sum(item.startswith("BEGIN IMMEDIATE") for item in seen) <= 1
+
+
+async def turned(engine: AsyncEngine, number: int, person: str, topics: list[object], days: float, action: str = "coach") -> None:
+    async with engine.begin() as connection:
+        values = {"incoming": f"x{number}", "chat": "c", "person": person, "at": NOW - timedelta(days=days), "said": "", "reply": "", "activity": "idle"}
+        await connection.execute(t.turns.insert().values(**values, action=action, topics=topics, language="zh", playbook=1))
+
+
+async def check_the_week(app: App, engine: AsyncEngine) -> None:
+    for number in range(6):
+        await turned(engine, number, f"p{number}", [["sign-off", 0.9], ["buck-passing", 0.1]], 1 + number / 2)
+        await turned(engine, 10 + number, f"p{number}", [["sign-off", 0.9]], 8 if number < 2 else 15)
+        await turned(engine, 20 + number, "p1", [["buck-passing", 0.9]], 2)
+    await turned(engine, 30, "p9", [], 1, "decline")
+    await turned(engine, 31, "p9", [["sign-off", 0.5]], 1, "chat")
+    await turned(engine, 32, "p9", [["no-such", 0.5]], 1, "abstain")
+    for number, vote in enumerate((1, 1, -1)):
+        async with engine.begin() as connection:
+            await connection.execute(t.feedback.insert().values(person="p1", incoming=f"x{number}", at=NOW, vote=vote))
+    week = await digest.week(app.store, app.retriever.cards(), NOW, 3)
+    assert week.topics == (("sign-off", 6, 2),)  # buck-passing was asked by one person only
+    assert (week.questions, week.people, week.other, week.answered_share) == (14, 7, 7, 93)
+    assert week.votes == (2, 1)
+    assert not {"sign-off", "buck-passing"} & set(week.unused)
+
+
+async def test_the_week_is_added_up_by_the_database(app: App, engine: AsyncEngine) -> None:
+    assert (await digest.week(app.store, app.retriever.cards(), NOW, 0)).questions == 0
+    await check_the_week(app, engine)
+
+
+async def test_trainers_screens_are_the_same_on_postgresql(postgres: str, app: App, tmp_path: Path) -> None:
+    server = await open_engine(postgres, tmp_path)
+    there = replace(app, store=SqlStore(server))
+    await check_the_week(there, server)
+    for number in range(5):
+        await learned(there, f"n{number}", "North")
+    screen, _ = await asked_for_team(there, server, replace(TINA, team="North"))
+    assert "(5 people)" in screen and "5 people did 5 reviews, 100% right" in screen
+    assert "not played yet" in await shown(there, TINA, "scenarios")
+    assert "0 " in await shown(there, TINA, "privacy")
+    await server.dispose()
+
+
+async def test_only_the_gaps_that_are_asked_for_are_read(app: App, engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        for number in range(5):
+            await connection.execute(t.gaps.insert().values(person="p", chat="c", at=NOW, text=f"q{number}", language="en", reason="low", topics=[], withheld=number == 1))
+    assert [row["text"] for row in await app.store.rows(gaps.waiting([1, 2, 4]))] == ["q3", "q0"]
+    assert [row["id"] for row in await app.store.rows(gaps.OPEN)] == [5, 4, 3, 1]
+
+
+async def test_privacy_counts_and_does_not_fetch(app: App, engine: AsyncEngine) -> None:
+    await app.store.welcome(TINA, NOW)
+    await turned(engine, 1, "tina", [], 1)
+    await turned(engine, 2, "tom", [], 1)
+    with statements(engine) as seen:
+        assert "1 " in await shown(app, TINA, "privacy")
+    assert not [item for item in seen if "SELECT * FROM" in item]
