@@ -160,6 +160,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
     sys.setswitchinterval(SWITCH)
     async with open_app(settings, model=False) as app:
         await app.retriever.settle()  # type: ignore[attr-defined]
+        await app.retriever.keep_up()  # type: ignore[attr-defined]  # what `coach telegram` does within seconds
         platform = Instant()
         bot = RawBot("7:token", request=platform, get_updates_request=platform)
         await bot.initialize()
@@ -456,9 +457,9 @@ def growth(sizes: Sequence[float], values: Sequence[float]) -> float:
 AXES: dict[str, Callable[[Size], int]] = {"passages": lambda s: s.passages, "people": lambda s: s.people, "copies": lambda s: s.copies}
 
 
-def report(axes: dict[str, Measured], picture: str) -> str:
+def report(axes: dict[str, Measured], picture: str, note: str) -> str:
     goal = axes["passages"][-1]
-    lines = ["# A company's worth of people", "", *preface(goal[0]), "", *targets(axes), "", "## Growth", "", *growths(axes), "", f"![growth]({picture})", ""]
+    lines = ["# A company's worth of people", "", *preface(goal[0]), *([note] if note else []), "", *targets(axes), "", "## Growth", "", *growths(axes), "", f"![growth]({picture})", ""]
     lines += [f"## Each kind of turn at {goal[0].passages:,} passages and {goal[0].people:,} people", "", *kinds(goal[1]), "", "## Beside the turns", "", *beside(axes)]
     return "\n".join(lines) + "\n"
 
@@ -595,6 +596,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the turns that are measured at each size")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/reports/people.md")
     parser.add_argument("--data", type=Path, help="where the data directories are made, and kept (default: a temporary folder)")
+    parser.add_argument("--note", default="", help="what ran beside it, and how it was run: for the report")
     parser.add_argument("--one", nargs=3)
     options = parser.parse_args()
     if options.one:
@@ -613,7 +615,7 @@ def main() -> None:
     axes = {name: [(size, found[size]) for size in steps[name]] for name in ("passages", "people", "copies")}
     picture = options.out.with_suffix(".png")
     draw(axes, picture)
-    options.out.write_text(report(axes, picture.name), encoding="utf-8")
+    options.out.write_text(report(axes, picture.name, options.note), encoding="utf-8")
     print(options.out.read_text("utf-8"))
 
 
