@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("desk", "publish a draft"),
     "rollback": ("desk", "go back to an earlier version"),
     "retire": ("desk", "take a document off the shelf"),
-    "gaps": ("desk", "list questions that lack an answer"),
+    "gaps": ("desk", "list questions that lack an answer, or answer one"),
     "report": ("desk", "a week of questions as picture and table"),
     "glossary": ("glossary", "what a term means"),
     "lint": ("lint", "check cards and other content"),

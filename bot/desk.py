@@ -664,6 +664,19 @@ async def _gap(app: App, person: Person, session: Session, incoming: Incoming, l
     return _screen(session.doing(Publishing("", state)), language, Say(say(language, "desk.gap", people=group.crowd)), Say(lines), Say(say(language, "desk.gap_answer")))
 
 
+async def answer_gap(app: App, gap: int, text: str, author: str, title: str = "") -> tuple[int, list[str], list[str]]:
+    """A group of gaps (any number in it) answered outside a chat: draft, its questions, remarks in English. `publish` tells the askers."""
+    group = next((item for item in await open_gaps(app) if gap in item.ids), None)
+    if group is None:
+        raise CannotHelp("desk.gap_gone")
+    asked = group.wordings[:MAX_SITUATIONS]
+    note = Note(note_id(f"{author}:{max(group.ids)}:{text}"), title or title_for(asked[0]), text, tuple(asked))
+    edition = note_edition(note, details={"gaps": list(group.ids), "withdrawn": 0})
+    remarks, replaces = await _examined(app, edition)
+    edition = replace(edition, details={**edition.details, "checks": remarks, "replaces": replaces})
+    return await app.shelf.draft(edition, at=app.clock(), author=author), list(asked), _remarks(remarks, "en")
+
+
 async def report(app: App, person: Person, session: Session, incoming: Incoming, language: Language) -> Outcome:
     """The week in one picture and one table."""
     week = await digest.week(app.store, app.retriever.cards(), app.clock(), len(await open_gaps(app)))
@@ -696,4 +709,4 @@ _CHOICES: dict[str, Any] = {
     "gap": _gap,
 }
 
-__all__ = ["ANSWER", "add", "choose", "diff", "docs", "hear", "newer", "open_gaps", "publish", "readable", "report", "retire", "show_gaps", "upload"]
+__all__ = ["ANSWER", "add", "answer_gap", "choose", "diff", "docs", "hear", "newer", "open_gaps", "publish", "readable", "report", "retire", "show_gaps", "upload"]

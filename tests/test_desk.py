@@ -16,9 +16,11 @@ import sqlalchemy as sa
 from decks import DECK
 
 from bot import desk, gaps
+from bot.__main__ import parser
 from bot.app import bundled_playbook, local_person, open_app, stock
 from bot.commands import desk as coach_desk
 from bot.conversation import serve
+from bot.errors import CannotHelp
 from bot.masking import mask
 from bot.people import Person, Role
 from bot.ports import App
@@ -349,6 +351,26 @@ async def test_publishing_on_the_command_line_tells_the_askers_as_in_chat(traine
     assert await coach_desk.publish(app, options) == 0  # again: nothing new, nobody told twice
     assert len(await app.store.rows("SELECT id FROM outbox WHERE incoming LIKE 'gap:%'")) == 1
     assert [row["what"] for row in await app.store.rows("SELECT what FROM audit WHERE what = 'publish'")] == ["publish"]
+
+
+async def test_a_gap_is_answered_on_the_command_line(trainer: Desk, rep: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    app = trainer.app
+    for person, text in [("a", "客户要我们派人长期驻厂怎么办"), ("b", "客户要求派工程师驻厂，怎么回")]:
+        await gap(app, person, text)
+    number = max((await desk.open_gaps(app))[0].ids)
+    asked = parser("gaps").parse_args(["gaps", "answer", str(number), "--text", "先问清驻厂几个人、多久、谁付钱，再报主管批准。"])
+    assert await coach_desk.answer_gap(app, asked) == 0
+    assert "客户要我们派人长期驻厂怎么办" in capsys.readouterr().out
+    (draft,) = await app.shelf.drafts()
+    assert (await app.store.rows("SELECT chat FROM outbox WHERE incoming LIKE 'gap:%'"), len(await desk.open_gaps(app))) == ([], 1)
+    assert await coach_desk.publish(app, argparse.Namespace(draft=draft["id"], discard=False, json=False)) == 0
+    told = await app.store.rows("SELECT chat FROM outbox WHERE incoming LIKE 'gap:%' ORDER BY chat")
+    assert ([row["chat"] for row in told], await desk.open_gaps(app)) == (["chat:a", "chat:b"], [])
+    await app.retriever.refresh()  # type: ignore[attr-defined]
+    await rep.says("客户要求我们派人长期驻厂，怎么办")
+    assert rep.reply.of(Quote)[0].text == "先问清驻厂几个人、多久、谁付钱，再报主管批准。"
+    with pytest.raises(CannotHelp, match="gap_gone"):
+        await coach_desk.answer_gap(app, asked)
 
 
 async def test_a_reviewed_answer_is_reused_for_its_meaning(trainer: Desk, rep: Desk) -> None:

@@ -18,6 +18,7 @@ from bot.ports import App
 from bot.store.tables import audit
 
 AUTHOR = "local"
+ANSWER_LIMIT = 6000  # characters, as in the chat
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,9 +39,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         case "retire":
             parser.add_argument("id", help="document or card to take off the shelf")
             parser.add_argument("--reason", required=True, help="why (kept in the audit)")
+        case "gaps":
+            _answering(parser)
         case "report":
             parser.add_argument("--out", type=Path, metavar="DIR", help="where picture and table go (default: reports in the data directory)")
             parser.add_argument("--lang", choices=("zh", "en"), default="zh")
+
+
+def _answering(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    new = actions.add_parser("answer", help="answer a group of questions: a draft for coach publish, which tells those who asked")
+    new.add_argument("gap", type=int, metavar="ID", help="number of the group (coach gaps)")
+    new.add_argument("--text", required=True, help="the answer, in your words (at most 6,000 characters)")
+    new.add_argument("--title", default="", help="its title (default: made of the first question)")
+    new.add_argument("--publish", action="store_true", help="publish at once")
+    new.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+    new.add_argument("--data", type=Path, metavar="DIR", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 async def run(options: argparse.Namespace) -> int:
@@ -132,15 +146,30 @@ async def _retire(app: App, options: argparse.Namespace) -> int:
     return _print(options, [{"id": options.id, "version": version}], "{id} retired: version {version}")
 
 
+async def answer_gap(app: App, options: argparse.Namespace) -> int:
+    """The answer as a draft; with --publish published, and its askers told."""
+    text = options.text.strip()
+    if not 0 < len(text) <= ANSWER_LIMIT:
+        raise CoachError(f"--text has {len(text)} characters; write between 1 and {ANSWER_LIMIT}.")
+    draft, asked, remarks = await desk.answer_gap(app, options.gap, text, AUTHOR, options.title.strip())
+    row: dict[str, Any] = {"draft": draft, "answers": asked, "remarks": remarks}
+    if options.publish:
+        row["version"], row["told"] = await desk.publish(app, draft, AUTHOR)
+    done = "published: version {version}, askers told: {told}" if options.publish else "draft {draft}: coach publish {draft} publishes it and tells those who asked"
+    lines = "\n".join([*(f"    – {item}" for item in asked), *(f"    ! {item}" for item in remarks)])
+    return _print(options, [row], done + "\n" + lines.replace("{", "{{").replace("}", "}}"))
+
+
 async def _gaps(app: App, options: argparse.Namespace) -> int:
+    if getattr(options, "action", None) == "answer":
+        return await answer_gap(app, options)
     rows: list[dict[str, Any]] = [{"id": max(group.ids), "people": group.crowd, "questions": len(group.ids), "wordings": list(group.wordings), "reasons": dict(group.reasons)} for group in await desk.open_gaps(app)]
     if options.json:
         return _print(options, rows, "")
     for row in rows:
         print(f"{row['id']}  {row['people']} people, {row['questions']} questions")
         print("\n".join(f"    – {text}" for text in row["wordings"][:5]))
-    if not rows:
-        print(say("en", "desk.no_gaps"))
+    print("\nAnswer one: coach gaps answer ID --text …" if rows else say("en", "desk.no_gaps"))
     return 0
 
 
