@@ -234,3 +234,25 @@ async def test_privacy_counts_and_does_not_fetch(app: App, engine: AsyncEngine) 
     with statements(engine) as seen:
         assert "1 " in await shown(app, TINA, "privacy")
     assert not [item for item in seen if "SELECT * FROM" in item]
+
+
+async def posted(engine: AsyncEngine, number: int, chat: str, person: str, state: str = "sent", days: int = 1) -> None:
+    async with engine.begin() as connection:
+        values = {"incoming": f"x{number}", "part": 0, "chat": chat, "person": person, "reply": "{}", "at": NOW - timedelta(days=days), "state": state}
+        await connection.execute(t.outbox.insert().values(**values))
+
+
+async def test_cleaning_up_takes_what_is_old_and_what_nobody_knows(app: App, engine: AsyncEngine) -> None:
+    await app.store.welcome(replace(TINA, id="tg:1", chat="tg:1"), NOW)
+    kept = [("tg:1", "tg:1", "sent", 1), ("tg:2", "", "waiting", 1), ("tg:-9", "", "sent", 1), ("t:3", "", "sent", 1), ("tg:1", "tg:1", "waiting", 400)]
+    gone = [("tg:2", "", "sent", 1), ("tg:2", "tg:1", "dead", 1), ("tg:-9", "tg:12", "sent", 1), ("tg:1", "tg:1", "sent", 400)]
+    gone += [(f"tg:{number}", "", "sent", 1) for number in range(1000, 1600)]  # more strangers than fit into one statement
+    for number, (chat, person, state, days) in enumerate([*kept, *gone]):
+        await posted(engine, number, chat, person, state, days)
+    await app.store.prune(history=NOW - timedelta(days=365), letters=NOW)
+    rows = await app.store.rows("SELECT incoming FROM outbox ORDER BY id")
+    assert [row["incoming"] for row in rows] == [f"x{number}" for number in range(len(kept))]
+
+
+async def test_old_replies_are_found_without_reading_all(engine: AsyncEngine) -> None:
+    assert "outbox_done (state=? AND at<?)" in await plan(engine, "DELETE FROM outbox WHERE state IN ('sent', 'dead') AND at < '2020-01-01'")

@@ -198,15 +198,15 @@ class SqlStore:
         """
         closed = t.inbox.c.state.in_(("done", "parked"))
         sent = t.outbox.c.state.in_(("sent", "dead"))
-        known, chats = sa.select(t.persons.c.id), sa.select(t.persons.c.chat)
+        gone, strangers = await self._left_behind()
         async with writing(self.engine) as connection:
             await connection.execute(t.turns.delete().where(t.turns.c.at < history))
             await connection.execute(t.gaps.delete().where(t.gaps.c.at < history))
             await connection.execute(t.sessions.delete().where(t.sessions.c.at < history))
             await connection.execute(t.outbox.delete().where(sent, t.outbox.c.at < history))
-            gone = sa.and_(t.outbox.c.person != "", t.outbox.c.person.not_in(known))
-            strangers = sa.and_(t.outbox.c.chat.like("tg:%"), t.outbox.c.chat.not_like("tg:-%"), t.outbox.c.chat.not_in(chats))
-            await connection.execute(t.outbox.delete().where(sent, sa.or_(gone, strangers)))
+            for column, values in ((t.outbox.c.person, gone), (t.outbox.c.chat, strangers)):
+                for start in range(0, len(values), 500):
+                    await connection.execute(t.outbox.delete().where(sent, column.in_(values[start : start + 500])))
             await connection.execute(t.inbox.delete().where(closed, t.inbox.c.received < letters))
             await connection.execute(t.inbox.update().where(t.inbox.c.state == "done", t.inbox.c.chat != "").values(chat="", person=""))
             await connection.execute(t.polls.delete().where(t.polls.c.at < history))
@@ -214,6 +214,15 @@ class SqlStore:
         if self.engine.dialect.name == "sqlite":  # the write-ahead log holds deleted words until it is written back and emptied
             async with self.reader.connect() as connection:
                 await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def _left_behind(self) -> tuple[list[str], list[str]]:
+        """People and private chats in the outbox whom nobody knows any more: looked up before the lock is taken."""
+        person, chat = t.outbox.c.person, t.outbox.c.chat
+        gone = sa.select(person).where(person != "", person.not_in(sa.select(t.persons.c.id))).distinct()
+        private = sa.and_(chat.like("tg:%"), chat.not_like("tg:-%"))
+        strangers = sa.select(chat).where(private, chat.not_in(sa.select(t.persons.c.chat))).distinct()
+        async with self.reader.connect() as connection:
+            return list(await connection.scalars(gone)), list(await connection.scalars(strangers))
 
     async def rows(self, query: str | sa.Select[Any], **values: Any) -> list[Mapping[str, Any]]:
         asked = sa.text(query) if isinstance(query, str) else query

@@ -66,6 +66,7 @@ outbox = sa.Table(
     sa.Column("error", sa.Text),
     sa.UniqueConstraint("incoming", "part", "chat", name="outbox_once"),
     sa.Index("outbox_of_chat", "chat", "id"),
+    sa.Index("outbox_done", "state", "at"),
     sa.Index("outbox_waiting", "state", "chat", "id"),
 )
 leases = sa.Table(  # who works on a chat just now, when several processes share the database

@@ -223,6 +223,7 @@ def upgrade() -> None:
     with op.batch_alter_table('outbox', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_outbox_incoming'), ['incoming'], unique=False)
         batch_op.create_index(batch_op.f('ix_outbox_person'), ['person'], unique=False)
+        batch_op.create_index('outbox_done', ['state', 'at'], unique=False)
         batch_op.create_index('outbox_of_chat', ['chat', 'id'], unique=False)
         batch_op.create_index('outbox_waiting', ['state', 'chat', 'id'], unique=False)
 
@@ -442,6 +443,7 @@ def downgrade() -> None:
     with op.batch_alter_table('outbox', schema=None) as batch_op:
         batch_op.drop_index('outbox_waiting')
         batch_op.drop_index('outbox_of_chat')
+        batch_op.drop_index('outbox_done')
         batch_op.drop_index(batch_op.f('ix_outbox_person'))
         batch_op.drop_index(batch_op.f('ix_outbox_incoming'))
 
