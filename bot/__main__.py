@@ -54,6 +54,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("completion", "print a shell completion script"),
 }
 
+IN_CHAT = ("quiz", "progress", "path", "history", "privacy")  # asked for here, but they live in the chat
+
 
 def parser(only: str | None = None) -> argparse.ArgumentParser:
     """The argument parser; with `only`, just that command's options are loaded (the others stay names)."""
@@ -80,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(version("key-account-coach"))
         return 0
+    if words[:1] and words[0] in IN_CHAT:
+        print(f"coach: /{words[0]} is a command of the chat. Start `coach chat` and type /{words[0]} there.", file=sys.stderr)
+        return 2
     name = words[0] if words and words[0] in COMMANDS else None
     options = parser(name).parse_args(words)
     from bot.commands import run_command

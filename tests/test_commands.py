@@ -50,6 +50,18 @@ def test_ask_and_search_exit_0_when_all_rows_are_answered(data: Path, tmp_path: 
     assert all(0 <= score <= 1 for row in out for score in row["score"])  # type: ignore[attr-defined]
 
 
+def test_one_question_shows_long_lines_beside_their_bullet_and_no_hint_to_type(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "客户说太贵怎么办", "--data", str(data), "--model", "none"]) == 0
+    shown = capsys.readouterr().out
+    assert "/more" not in shown
+    assert not [line for line in shown.splitlines() if line.strip() == "•"]
+
+
+def test_a_command_of_the_chat_is_named_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quiz"]) == 2
+    assert "coach chat" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("limit", [0, -1, "ten", 1.5, True])
 def test_a_wrong_limit_is_named(data: Path, tmp_path: Path, limit: object) -> None:
     code, out = batch(tmp_path, data, "search", [{"id": 1, "text": "x", "limit": limit}])

@@ -55,7 +55,7 @@ async def _ask_one(app: App, question: str, options: argparse.Namespace) -> int:
     from bot.frontends.terminal_chat import Screen, render
 
     console = Console(highlight=False)
-    for item in render(reply, Screen(), reply.language):
+    for item in render(reply, Screen(), reply.language, more=False):
         console.print(item)
     return 0
 

@@ -33,10 +33,12 @@ async def run(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.text import Text
 
+    from bot.frontends.terminal_chat import point
+
     console = Console(highlight=False)
     console.print(Text(card.title.text(options.lang), "bold cyan"))
     for section in sections(card, options.lang):
         console.print(Text(f"\n{section.heading}", "bold"))
         for line in section.lines:
-            console.print(Text(f"• {line}"))
+            console.print(point(line))
     return 0

@@ -20,7 +20,7 @@ from knowledge.scenarios import Scenario
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--scenario", required=True, metavar="ID", help="the scenario, e.g. S01")
+    parser.add_argument("--scenario", required=True, metavar="ID", help="the scenario, e.g. S01 (coach chat, /roleplay: to practise yourself)")
     parser.add_argument("--lang", choices=LANGUAGES, default="zh", help="language of the talk (default: zh)")
     add_batch_options(parser)
 

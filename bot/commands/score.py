@@ -24,7 +24,7 @@ async def run(options: argparse.Namespace) -> int:
     from bot.app import open_app
 
     if not options.batch:
-        raise BadRow("no transcripts: give --batch FILE, one talk a line (docs: coach score)")
+        raise BadRow('no transcripts: give --batch FILE, one talk a line: {"turns": [{"role": "customer" or "rep", "text": …}, …]}')
     async with open_app(settings_of(options), progress=ProgressLine(), purpose="coach score") as app:
         await asyncio.to_thread(ear_of, app)
         return await run_batch(options.batch, options.out, lambda row: score_row(app, row))

@@ -34,8 +34,8 @@ class Screen:
     poll: str = ""
 
 
-def render(reply: Reply, screen: Screen, language: Language) -> Iterator[RenderableType]:
-    """Blocks as rich renderables. Choices are numbered over the whole reply."""
+def render(reply: Reply, screen: Screen, language: Language, *, more: bool = True) -> Iterator[RenderableType]:
+    """Blocks as rich renderables. Choices are numbered over the whole reply; `more` says how folded quotes are opened."""
     from rich.markup import escape
     from rich.padding import Padding
     from rich.table import Table
@@ -55,7 +55,7 @@ def render(reply: Reply, screen: Screen, language: Language) -> Iterator[Rendera
                     yield Text(f"\n{block.label}", "bold")
                 label = block.label
                 spoken = isinstance(block, Quote) and block.role in ("say", "passage")
-                yield Padding(Text(f"“{block.text}”" if spoken else f"• {block.text}", "green" if spoken else ""), (0, 0, 0, 1))
+                yield Padding(Text(f"“{block.text}”", "green") if spoken else point(block.text), (0, 0, 0, 1))
                 if isinstance(block, Draft) and not block.supported:
                     yield Text(say(language, "terminal.general"), "dim")
             case Offer(options, text):
@@ -83,8 +83,18 @@ def render(reply: Reply, screen: Screen, language: Language) -> Iterator[Rendera
                 yield Text(f"📎 {caption}\n   {path}")
             case _:
                 assert_never(block)
-    if screen.folded:
+    if screen.folded and more:
         yield Text(say(language, "terminal.more", count=len(screen.folded)), "dim")
+
+
+def point(text: str) -> RenderableType:
+    """A line of a list. The text has a column of its own: a long Chinese line would else break after the bullet."""
+    from rich.table import Table
+    from rich.text import Text
+
+    row = Table.grid(padding=(0, 1, 0, 0))
+    row.add_row("•", Text(text))
+    return row
 
 
 class Writing:
