@@ -56,7 +56,7 @@ async def invite(app: App, person: Person, session: Session, incoming: Incoming,
     if not 1 <= days <= 365 or not 1 <= uses <= 500:
         raise CannotHelp("people.invite_limits")
     code, record = invitation(roles, incoming.at, team=" ".join(team)[:60], days=days, uses=uses)
-    names = "、".join(say(language, f"people.role_{role}") for role in roles)
+    names = ("、" if language == "zh" else ", ").join(say(language, f"people.role_{role}") for role in roles)
     text = say(language, "people.invited", roles=names, days=days, uses=uses)
     outcome = _said(session, language, Say(text), Say(link(app, code)), Say(say(language, "people.invite_manage"), "note"))
     return replace(outcome, records=(record,))
@@ -84,14 +84,14 @@ async def people(app: App, person: Person, session: Session, incoming: Incoming,
 
 
 def _described(row: Any, language: Language) -> str:
-    roles = "、".join(say(language, f"people.role_{role}") for role in listed(row["roles"]))
+    roles = ("、" if language == "zh" else ", ").join(say(language, f"people.role_{role}") for role in listed(row["roles"]))
     state = "" if row["active"] else f" · {say(language, 'people.left')}"
     state += f" · {say(language, 'people.blocked')}" if row["blocked"] else ""
     return f"{row['name'] or row['id']}: {roles}{' · ' + row['team'] if row['team'] else ''}{state}"
 
 
 def _invitation_line(row: Any, language: Language) -> str:
-    roles = "、".join(say(language, f"people.role_{role}") for role in listed(row["roles"]))
+    roles = ("、" if language == "zh" else ", ").join(say(language, f"people.role_{role}") for role in listed(row["roles"]))
     return say(language, "people.invitation_line", roles=roles, uses=row["uses_left"], until=f"{_moment(row['until']):%m-%d}")
 
 
@@ -129,7 +129,7 @@ async def _member(app: App, person_id: str) -> Person:
 
 
 def _person_screen(who: Person, language: Language) -> list[Block]:
-    roles = "、".join(say(language, f"people.role_{role}") for role in sorted(who.roles)) or "–"
+    roles = ("、" if language == "zh" else ", ").join(say(language, f"people.role_{role}") for role in sorted(who.roles)) or "–"
     offer = [
         Choice(say(language, "people.take" if role in who.roles else "people.give", role=say(language, f"people.role_{role}")), f"role:{role}:{who.id}")
         for role in Role
