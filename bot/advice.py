@@ -36,7 +36,9 @@ MAX_QUESTION = 4000  # characters read of a question; longer ones are answered b
 MYTH = 0.8  # belief from which a sentence counts as stating a misconception
 WIDE = 20  # documents' passages looked through: tables of contents among them are left out, own answers kept …
 FIRST = 6  # … and of the others the first
-SAME_SUBJECT = 0.4  # cosine from which a document's passage is on the subject
+SAME_SUBJECT = 0.4  # cosine from which a document's passage, or one line of it, is on the subject
+NEAR_SUBJECT = 0.15  # … of the whole passage from which its lines are looked at one by one
+LINES = 12  # of a passage that are looked at
 SAME_QUESTION = 0.72  # cosine from which two questions mean the same
 ALSO = 0.18  # belief above which a second topic is named
 AIM = {"zh": 450, "en": 900}  # visible characters
@@ -114,6 +116,8 @@ async def answer(
     topics = {item.card: item.score for item in reading.topics} if before.asked else diagnosis.belief(reading, cards, text)
     causes = reading.topics[0].causes
     question = None if before.topic else diagnosis.question(topics, causes, cards, situation, before.asked, reading.topics[0].score)
+    if question and documents and not before.asked:  # what is asked stands in a document: no need to ask back
+        return Outcome(session.doing(replace(state, topics=tuple(topics.items())[:6])), from_documents(app, documents, language))
     if question:
         state = replace(state, asked=(*before.asked, question.mark), topics=tuple(topics.items())[:6])
         return Outcome(session.doing(state), clarify(app, question, language, tuple(topics.items())[:5]))
@@ -128,10 +132,25 @@ def documents_on(app: App, text: str, language: Language) -> list[Hit]:
     if not hits:
         return []
     asked = [hit.passage.heading.split("\n") if hit.passage.part == ANSWER else [hit.passage.search_text] for hit in hits]
-    scores = iter(app.retriever.similarity([text], [line for lines in asked for line in lines])[0])
-    alike = [max(float(next(scores)) for _ in lines) for lines in asked]
+    whole = _nearest_line(app, text, asked)
+    # a slide says several things: what was asked for is often one line of it, and the whole lies further away
+    split = [_lines_of(hit.passage) if hit.passage.part != ANSWER and NEAR_SUBJECT <= score < SAME_SUBJECT else [] for hit, score in zip(hits, whole, strict=True)]
+    alike = map(max, whole, _nearest_line(app, text, split))
     floors = [SAME_QUESTION if hit.passage.part == ANSWER else SAME_SUBJECT for hit in hits]
     return [hit for score, floor, hit in zip(alike, floors, hits, strict=True) if score >= floor]
+
+
+def _lines_of(passage: Passage) -> list[str]:
+    """A passage's lines, alone and under its heading."""
+    lines = [line.strip() for line in passage.text.split("\n") if line.strip()][:LINES]
+    return [*lines, *(f"{passage.heading} {line}" for line in lines if passage.heading)]
+
+
+def _nearest_line(app: App, text: str, groups: Sequence[Sequence[str]]) -> list[float]:
+    """Per group the cosine of the line that is nearest to the text; 0 for a group without lines."""
+    lines = [line for group in groups for line in group]
+    scores = iter(app.retriever.similarity([text], lines)[0] if lines else ())
+    return [max([float(next(scores)) for _ in group], default=0.0) for group in groups]
 
 
 def reviewed(app: App, note: Passage, language: Language) -> Reply:

@@ -110,6 +110,36 @@ async def test_upload_shows_what_would_be_published_and_publishes_it(trainer: De
     assert "意见不一致的原因" in [hit.passage.place for hit in hits if hit.passage.kind == "document"]
 
 
+SLIDES = """# 泵站方案
+
+## 价格与交付
+
+- 整站报价从四十八万元起
+- 交货期为十二周
+- 运费由买方承担
+- 泵的质保期是二十四个月
+
+## 服务网点
+
+- 华东有六个备件库
+- 工程师四小时内到现场
+- 每季度免费巡检一次
+- 备件目录每年更新
+"""
+
+
+async def test_one_line_of_a_slide_answers_a_question_but_no_situation(trainer: Desk, rep: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "slides.md"
+    path.write_text(SLIDES, encoding="utf-8")
+    await trainer.sends(path)
+    await trainer.taps("发布")
+    for asked, line in (("运费谁来承担？", "运费由买方承担"), ("泵的质保多长时间？", "泵的质保期是二十四个月"), ("几个小时能到现场？", "工程师四小时内到现场")):
+        assert line in await rep.says(asked)
+        assert any(line in quote.text and quote.source.kind == "document" for quote in rep.reply.of(Quote))
+    await rep.says("设备部让我找采购，采购又让我找设备部，怎么办？")
+    assert {quote.source.kind for quote in rep.reply.of(Quote)} == {"card"}
+
+
 async def test_publishing_twice_publishes_once(trainer: Desk, deck: Path) -> None:
     await trainer.sends(deck)
     preview = trainer.reply
