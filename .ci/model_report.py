@@ -34,7 +34,7 @@ from bot.conversation import respond
 from bot.ports import App, Listen, ModelAnswer
 from bot.sessions import Session
 from bot.settings import Settings
-from bot.turns import Draft, Exchange, Incoming, Quote, Reply, plain
+from bot.turns import Draft, Exchange, Incoming, Quote, Reply, Say, plain
 from knowledge.passages import language_of
 from prompts import prompt
 
@@ -69,9 +69,30 @@ async def judged(app: App, row: Mapping[str, Any], reply: Reply, seconds: float)
         "hit": bool(row.get("topics")) and bool(reply.topics) and reply.topics[0][0] in row["topics"],
         "quotes": len(quotes), "verbatim": sum(p is not None and q.text in p.text for q, p in zip(quotes, passages, strict=True)),
         "drafts": [{"text": d.text, "label": d.label, "supported": d.supported, "sources": [c.passage_id for c in d.sources]} for d in drafts],
+        "asked": row["text"], "shown": [await _shown(app, block) for block in reply.blocks if isinstance(block, Say | Quote | Draft)],
         "language": reply.language == row["lang"] and all(language_of(d.text) == row["lang"] for d in drafts),
         "length": len(plain(reply)), "model": reply.model, "seconds": round(seconds, 3),
     }  # fmt: skip
+
+
+async def _shown(app: App, block: Say | Quote | Draft) -> dict[str, Any]:
+    """A sentence as the reader sees it, with the passages that it is said to rest on, for labelling by people."""
+    cited = [] if isinstance(block, Say) else [block.source] if isinstance(block, Quote) else list(block.sources)
+    passages = [await app.shelf.passage(item.passage_id, item.version) for item in cited]
+    marked = isinstance(block, Draft) and not block.supported
+    return {
+        "whose": type(block).__name__.lower(), "label": getattr(block, "label", ""), "text": block.text, "marked": marked,
+        "passages": [item.text for item in passages if item],
+    }  # fmt: skip
+
+
+def sentences(rows: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, Any]]:
+    """All sentences in the model's words and a seeded draw of the others, to be labelled: supported, marked, or neither."""
+    shown = [{"row": row["id"], "asked": row["asked"], **item} for row in rows if row["model"] for item in row["shown"]]
+    drafts = [item for item in shown if item["whose"] == "draft"]
+    others = [item for item in shown if item["whose"] != "draft"]
+    random.Random(SEED).shuffle(others)
+    return [{"id": f"m{number:03}", **item} for number, item in enumerate([*drafts, *others][:count])]
 
 
 class Reasons(logging.Handler):
@@ -186,12 +207,14 @@ async def main() -> int:
         bare = replace(app, model=None)
         without = [await judged(bare, row, *await answered(bare, row)) for row in rows]
         stored = options.work / "obedient.json"
-        if options.rounds:
-            worst = await attack(replace(app, model=Obedient()), list(attempts()), options.rounds)  # type: ignore[arg-type]
+        if options.rounds or not stored.exists():
+            worst = await attack(replace(app, model=Obedient()), list(attempts()), options.rounds or 1)  # type: ignore[arg-type]
             stored.write_text(json.dumps(worst, ensure_ascii=False, indent=1), encoding="utf-8")
         worst = json.loads(stored.read_text(encoding="utf-8"))
         if app.model is not None:
             await _ask_the_model(app, rows, list(attempts())[: options.attempts], options.work, reasons, end)
+        drawn = sentences(appended(options.work / "rows.jsonl"), 200)
+        (options.work / "sentences.jsonl").write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in drawn), encoding="utf-8")
         report = write(rows, without, appended(options.work / "rows.jsonl"), worst, appended(options.work / "attacks.jsonl"), app)
     (ROOT / "docs/reports/model.md").write_text(report, encoding="utf-8")
     print(report)
@@ -240,8 +263,9 @@ def write(
     drafts = [draft for item in both for draft in item["drafts"]]
     lines += [
         "", f"Sentences in the model's own words that were shown: {len(drafts)}, of them marked as general experience: "
-        f"{sum(not d['supported'] for d in drafts)}. They stand in `build/model/rows.jsonl` with their sources, for labelling by people: "
-        "the share that is unsupported and unmarked is not known to this program.", "",
+        f"{sum(not d['supported'] for d in drafts)}. `build/model/sentences.jsonl` "
+        "has them and a draw of the others (200 in all) with their passages, for labelling by people: the share that is unsupported and "
+        "unmarked is not known to this program.", "",
         "Why no draft was used, where none was: " + (_tally(both) or "–"), "",
         "## Injections", "",
         f"{len(list(attempts()))} attempts (11 attacks × 2 languages × message, forwarded mail, pasted document) with planted canaries.", "",
